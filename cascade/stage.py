@@ -1,8 +1,9 @@
 """The two protocols that every stage keeps: `Stage`, and `Learned` for one with networks.
 
-A learned stage looks at a study through frames. `frames` says where to look, `view` what a network sees there,
-`target` what a perfect network would answer, `record` what an answer means. Running goes frames, view, predict,
-record; training goes frames, view, target: the same code, so both see the same pixels.
+A learned stage looks at a study through frames. `frames` says where to look, `view` what a network sees there
+(`cut` takes the HU, `dress` windows them), `target` what a perfect network would answer, `record` what an answer
+means. Running goes frames, view, predict, record; training goes frames, view, target: the same code, so both see
+the same pixels.
 """
 
 from __future__ import annotations
@@ -66,8 +67,16 @@ class Learned(ABC):
         """Where to look, in the order of slices."""
 
     @abstractmethod
+    def cut(self, study: Study, frame: Frame) -> NDArray[np.float32]:
+        """The study's HU at a frame: float32 `[slice, y, x]`, one slice or neighbours, feet to head."""
+
+    @abstractmethod
+    def dress(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+        """HU as `cut` gives them, `[slice, y, x]`, to what a network sees: windows, `[channel, y, x]`."""
+
     def view(self, study: Study, frame: Frame) -> NDArray[np.float32]:
-        """What a network sees at a frame: float32 `[channel, y, x]`."""
+        """What a network sees at a frame: float32 `[channel, y, x]`. Training changes HU between the two halves."""
+        return self.dress(self.cut(study, frame))
 
     @abstractmethod
     def target(self, study: Study, truth: Findings, frame: Frame) -> NDArray[np.float32]:
