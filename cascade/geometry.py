@@ -6,7 +6,9 @@ patient's left. Millimetres are LPS (x to the left, y to the back, z to the head
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,11 +32,11 @@ class Order:
     axes: tuple[int, int, int] = (0, 1, 2)
     flips: tuple[bool, bool, bool] = (False, False, False)
 
-    def apply(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
         """Bring a source array into our order; a view, nothing is copied."""
         return array.transpose(self.axes)[self._reverse]
 
-    def undo(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def undo(self, array: NDArray[Any]) -> NDArray[Any]:
         """Bring an array of ours into the source's order; the inverse of `apply`."""
         return array[self._reverse].transpose(tuple(int(i) for i in np.argsort(self.axes)))
 
@@ -88,7 +90,7 @@ class Box:
         )
 
     @classmethod
-    def around(cls, mask: NDArray[np.generic]) -> Box | None:
+    def around(cls, mask: NDArray[Any]) -> Box | None:
         """The smallest box around the non-zero voxels of `[z, y, x]`; None where there are none."""
         edges: list[int] = []
         for axis in range(3):
@@ -119,29 +121,30 @@ class Frame:
     step: tuple[float, float]
     size: tuple[int, int]
 
-    def cut(self, plane: NDArray[np.generic], fill: float = AIR_HU) -> NDArray[np.float32]:
+    def cut(self, plane: NDArray[Any], fill: float = AIR_HU) -> NDArray[np.float32]:
         """Sample a slice `[y, x]` at this frame's points; `fill` outside the slice.
 
         Where the lattice is coarser than the voxels, the slice is smoothed first, so that noise and thin
         vessels are averaged instead of picked.
         """
-        source = np.ascontiguousarray(plane, dtype=np.float32)
+        plane, frame = self._reach(plane)
+        source: NDArray[Any] = np.ascontiguousarray(plane, dtype=np.float32)
         # A Gaussian of half the widening of the point spread: full width at half maximum near one step.
         sigma = [0.5 * np.sqrt(max(s * s - 1.0, 0.0)) for s in self.step]
         if max(sigma) > 0.25:
             source = cv2.GaussianBlur(
                 source, (0, 0), sigmaX=max(sigma[1], 0.05), sigmaY=max(sigma[0], 0.05), borderType=cv2.BORDER_REPLICATE
             )
-        return self._warp(source, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, fill)
+        return frame._warp(source, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, fill)
 
-    def cut_labels(self, plane: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def cut_labels(self, plane: NDArray[Any]) -> NDArray[np.uint8]:
         """Sample a slice of labels `[y, x]` by nearest neighbour; 0 outside the slice."""
         source = np.ascontiguousarray(plane, dtype=np.uint8)
         warped = self._warp(source, cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, 0)
         return np.asarray(warped, dtype=np.uint8)
 
-    def paste(self, sample: NDArray[np.generic], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.float32]:
-        """Bring values on the lattice `[i, j]` back to voxels: rows y0..y1, columns x0..x1, linearly; 0 outside."""
+    def paste(self, sample: NDArray[Any], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.float32]:
+        """Bring values on the lattice `[i, j]` back to voxels: rows y0..y1, columns x0..x1, linearly."""
         matrix = np.array(
             [
                 [1 / self.step[1], 0, (columns[0] - self.x) / self.step[1]],
@@ -154,7 +157,18 @@ class Frame:
         warped = cv2.warpAffine(source, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         return np.asarray(warped, dtype=np.float32)
 
-    def _warp(self, source: NDArray[np.generic], flags: int, fill: float) -> NDArray[np.float32]:
+    def _reach(self, plane: NDArray[Any]) -> tuple[NDArray[Any], Frame]:
+        """The part of a slice that the points and their smoothing reach, and this frame on that part."""
+        ends: list[tuple[int, int]] = []
+        for first, step, size, length in zip((self.y, self.x), self.step, self.size, plane.shape, strict=True):
+            margin = 2 + math.ceil(3 * step)
+            low = min(max(math.floor(first) - margin, 0), length - 1)
+            ends.append((low, max(min(math.ceil(first + step * size) + margin, length), low + 1)))
+        (top, bottom), (left, right) = ends
+        moved = replace(self, y=self.y - top, x=self.x - left)
+        return plane[top:bottom, left:right], moved
+
+    def _warp(self, source: NDArray[Any], flags: int, fill: float) -> NDArray[np.float32]:
         matrix = np.array([[self.step[1], 0, self.x], [0, self.step[0], self.y]], dtype=np.float64)
         size = (self.size[1], self.size[0])
         warped = cv2.warpAffine(source, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
@@ -207,7 +221,9 @@ class Grid:
         """
         affine = np.asarray(affine, dtype=np.float64)
         directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-        best = max(_permutations(), key=lambda p: sum(abs(directions[lps, a]) for lps, a in zip(_ANATOMICAL, p, strict=True)))
+        best = max(
+            _permutations(), key=lambda p: sum(abs(directions[lps, a]) for lps, a in zip(_ANATOMICAL, p, strict=True))
+        )
         flips = tuple(bool(directions[lps, a] < 0) for lps, a in zip(_ANATOMICAL, best, strict=True))
         ours = np.eye(4)
         ours[:3, 3] = affine[:3, 3]
@@ -220,7 +236,12 @@ class Grid:
         return cls((z, y, x), ours, Order(best, (flips[0], flips[1], flips[2])))
 
     @classmethod
-    def simple(cls, shape: tuple[int, int, int], spacing: tuple[float, float, float], origin: tuple[float, float, float] = (0, 0, 0)) -> Grid:
+    def simple(
+        cls,
+        shape: tuple[int, int, int],
+        spacing: tuple[float, float, float],
+        origin: tuple[float, float, float] = (0, 0, 0),
+    ) -> Grid:
         """An axial grid: spacing in mm `(z, y, x)`, origin in LPS mm `(x, y, z)` of the voxel `(0, 0, 0)`."""
         affine = np.zeros((4, 4))
         affine[2, 0], affine[1, 1], affine[0, 2] = spacing
@@ -254,24 +275,24 @@ class Grid:
             source[:3, a] = -self.affine[:3, axis] if flip else self.affine[:3, axis]
         return source
 
-    def to_source(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def to_source(self, array: NDArray[Any]) -> NDArray[Any]:
         """An array on this grid, in the order of the source."""
         return np.ascontiguousarray(self.order.undo(array))
 
-    def to_grid(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def to_grid(self, array: NDArray[Any]) -> NDArray[Any]:
         """An array in the order of the source, on this grid; the inverse of `to_source`."""
         return np.ascontiguousarray(self.order.apply(array))
 
-    def to_mm(self, index: NDArray[np.generic]) -> NDArray[np.float64]:
+    def to_mm(self, index: NDArray[Any]) -> NDArray[np.float64]:
         """LPS millimetres `[..., 3]` (x, y, z) of voxel indices `[..., 3]` (z, y, x)."""
         return np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
-    def to_index(self, mm: NDArray[np.generic]) -> NDArray[np.float64]:
+    def to_index(self, mm: NDArray[Any]) -> NDArray[np.float64]:
         """Voxel indices `[..., 3]` (z, y, x; fractions) of LPS millimetres `[..., 3]` (x, y, z)."""
         inverse = np.linalg.inv(self.affine[:3, :3])
         return (np.asarray(mm, dtype=np.float64) - self.affine[:3, 3]) @ inverse.T
 
-    def along(self, axis: int, index: NDArray[np.generic] | float) -> NDArray[np.float64]:
+    def along(self, axis: int, index: NDArray[Any] | float) -> NDArray[np.float64]:
         """Position in mm along an array axis: what strides and lattices are anchored to."""
         step = self.affine[:3, axis]
         unit = step / np.linalg.norm(step)
@@ -314,11 +335,27 @@ class Grid:
             first[i] = (snapped - float(self.along(axis, 0))) / self.spacing[axis]
         return Frame(z, first[0], first[1], step, size)
 
-    def neighbours(self, z: int, count: int, distance_mm: float) -> list[int]:
-        """`count` slices around `z`, `distance_mm` apart, feet to head; the end slices repeat at the ends."""
-        half = count // 2
-        offsets = (np.arange(count) - half) * distance_mm / self.spacing[0]
-        return [int(i) for i in np.clip(np.rint(z + offsets), 0, self.shape[0] - 1)]
+    def slab(self, z: int, count: int, distance_mm: float) -> list[dict[int, float]]:
+        """`count` levels around slice `z`, `distance_mm` apart, feet to head, as weighted means of slices.
+
+        Each level is the tent-weighted mean of the slices within `distance_mm` of it (nearest slice where there is
+        none), so that thin noisy slices and thick smooth ones give levels of like thickness. The end slice repeats
+        at the ends.
+        """
+        levels: list[dict[int, float]] = []
+        for k in range(count):
+            centre = z + (k - count // 2) * distance_mm / self.spacing[0]
+            reach = distance_mm / self.spacing[0]
+            weights = {
+                i: 1 - abs(i - centre) / reach
+                for i in range(math.ceil(centre - reach), math.floor(centre + reach) + 1)
+                if 0 <= i < self.shape[0] and abs(i - centre) < reach - 1e-6
+            }
+            if not weights or self.spacing[0] >= distance_mm:
+                weights = {min(max(round(centre), 0), self.shape[0] - 1): 1.0}
+            total = sum(weights.values())
+            levels.append({i: w / total for i, w in weights.items()})
+        return levels
 
 
 def _permutations() -> list[tuple[int, int, int]]:

@@ -1,0 +1,183 @@
+"""The segmentation stage: an ensemble of 2.5D networks marks emboli and pulmonary arteries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.findings import Field, Findings
+from cascade.geometry import Box, Frame
+from cascade.stage import Learned, Net
+from cascade.study import Study
+from cascade.windows import WINDOWS
+
+EMBOLUS, ARTERY, SPREAD = range(3)
+
+
+@dataclass(frozen=True)
+class EmbolusConfig:
+    """How the study is cut for the networks.
+
+    Attributes:
+        pixel_mm: Distance of a sample's points in the slice.
+        slices: Neighbouring slices a network sees, as channels.
+        slice_mm: Their distance; true millimetres, so that thin and thick studies look alike.
+        stride_mm: Distance of the slices that are predicted; those between are filled linearly.
+        tile: Rows and columns of a sample; multiples of 16. The region is covered by as few tiles as it takes.
+        overlap: Points by which neighbouring tiles overlap.
+        window: Name of the CT window.
+    """
+
+    pixel_mm: float = 1.25
+    slices: int = 5
+    slice_mm: float = 2.0
+    stride_mm: float = 2.0
+    tile: tuple[int, int] = (224, 288)
+    overlap: int = 32
+    window: str = "pe"
+
+
+class EmbolusEnsemble(Learned):
+    """Embolus and artery probability in the lung region, averaged over an ensemble of 2.5D networks.
+
+    Reads     study.hu int16 `[z, y, x]`, HU; findings.lungs.region (the whole study where lungs are unknown)
+    Returns   findings.embolus, findings.arteries, findings.spread: uint8 `[z, y, x]`, 0..255 for 0..1, in the region
+    Sample    float32 `[slice, y, x]` in 0..1: slices `slice_mm` apart, feet to head, in one CT window
+    Answer    float32 `[3, y, x]`: embolus, artery, and the members' standard deviation for embolus
+    """
+
+    name: ClassVar[str] = "embolus"
+    Config: ClassVar[type] = EmbolusConfig
+
+    def __init__(self, nets: Mapping[str, Net] | None = None, config: EmbolusConfig | None = None) -> None:
+        super().__init__(nets)
+        self.config = config or EmbolusConfig()
+
+    def region(self, study: Study, findings: Findings) -> Box | None:
+        """The box to search; None where lungs were looked for and not found."""
+        if findings.lungs is None:
+            return Box(0, study.grid.shape[0], 0, study.grid.shape[1], 0, study.grid.shape[2])
+        return findings.lungs.region
+
+    def frames(self, study: Study, findings: Findings) -> Sequence[Frame]:
+        """Tiles over the region, on slices `stride_mm` apart."""
+        box = self.region(study, findings)
+        if box is None:
+            return []
+        spacing = study.grid.spacing
+        rows = _centres(box.y0, box.y1, self.config.tile[0], self.config.overlap, self.config.pixel_mm / spacing[1])
+        columns = _centres(box.x0, box.x1, self.config.tile[1], self.config.overlap, self.config.pixel_mm / spacing[2])
+        return [
+            study.grid.frame(z, (y, x), self.config.pixel_mm, self.config.tile)
+            for z in study.grid.every(self.config.stride_mm, box.z0, box.z1)
+            for y in rows
+            for x in columns
+        ]
+
+    def cut(self, study: Study, frame: Frame) -> NDArray[np.float32]:
+        """The slice and its neighbours, each as thick as they are apart."""
+        slab = study.grid.slab(frame.z, self.config.slices, self.config.slice_mm)
+        planes = {z: frame.cut(study.hu[z]) for level in slab for z in level}
+        return np.stack([sum(weight * planes[z] for z, weight in level.items()) for level in slab])
+
+    def dress(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One window over all slices."""
+        return WINDOWS[self.config.window].to_unit(hu)
+
+    def target(self, study: Study, truth: Findings, frame: Frame) -> NDArray[np.float32]:
+        """Coverage of each point by embolus and by artery; NaN where the truth does not know."""
+        level = study.grid.slab(frame.z, 1, self.config.slice_mm)[0]
+        answer = np.zeros((3, *frame.size), dtype=np.float32)
+        for channel, known in ((EMBOLUS, truth.embolus), (ARTERY, truth.arteries)):
+            if known is None:
+                answer[channel] = np.nan
+            else:
+                planes = (weight * frame.cut(_plane(known, z, truth), fill=0) for z, weight in level.items())
+                answer[channel] = sum(planes) / 255
+        return answer
+
+    def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean probability over the members, and their standard deviation."""
+        members = np.stack([_sigmoid(net(batch)[:, :2]) for net in self.nets.values()])  # [member, n, 2, y, x]
+        spread = members[:, :, EMBOLUS].std(axis=0, keepdims=False)[:, None]
+        return np.concatenate([members.mean(axis=0), spread], axis=1)
+
+    def record(self, study: Study, findings: Findings, outputs: Iterable[tuple[Frame, NDArray[Any]]]) -> Findings:
+        """Bring the tiles back to the study's voxels."""
+        box = self.region(study, findings)
+        if box is None:
+            return findings
+        levels: dict[int, _Mosaic] = {}
+        for frame, answer in outputs:
+            level = levels.setdefault(frame.z, _Mosaic(box))
+            level.add(frame, answer)
+        planes = {z: level.values() for z, level in levels.items()}
+        maps = _fill_between(planes, box)
+        return replace(findings, embolus=maps[EMBOLUS], arteries=maps[ARTERY], spread=maps[SPREAD])
+
+
+class _Mosaic:
+    """One slice of the region, put together from overlapping tiles; a tile weighs most in its middle."""
+
+    def __init__(self, box: Box) -> None:
+        self.rows, self.columns = (box.y0, box.y1), (box.x0, box.x1)
+        self.sum = np.zeros((3, box.y1 - box.y0, box.x1 - box.x0), dtype=np.float32)
+        self.weight = np.zeros(self.sum.shape[1:], dtype=np.float32)
+
+    def add(self, frame: Frame, answer: NDArray[Any]) -> None:
+        weight = frame.paste(_hill(frame.size), self.rows, self.columns)
+        for channel in range(3):
+            self.sum[channel] += weight * frame.paste(answer[channel], self.rows, self.columns)
+        self.weight += weight
+
+    def values(self) -> NDArray[np.uint8]:
+        mean = self.sum / np.maximum(self.weight, 1e-6)
+        return np.rint(np.clip(mean, 0, 1) * 255).astype(np.uint8)
+
+
+def _fill_between(planes: Mapping[int, NDArray[np.uint8]], box: Box) -> list[Field]:
+    """Fields of the whole box from the predicted slices; between two of them linear, beyond the last the last."""
+    known = np.array(sorted(planes))
+    maps = [np.zeros(box.shape, dtype=np.uint8) for _ in range(3)]
+    for z in range(box.z0, box.z1):
+        after = int(np.searchsorted(known, z))
+        low, high = int(known[max(after - 1, 0)]), int(known[min(after, len(known) - 1)])
+        if z in planes:
+            low = high = z
+        share = 0.0 if low == high else (z - low) / (high - low)
+        for channel in range(3):
+            mixed = (1 - share) * planes[low][channel] + share * planes[high][channel]
+            maps[channel][z - box.z0] = np.rint(mixed)
+    return [Field(values, box) for values in maps]
+
+
+def _plane(known: Field, z: int, truth: Findings) -> NDArray[np.float32]:
+    plane = np.zeros(truth.grid.shape[1:], dtype=np.float32)
+    box = known.box
+    if box.z0 <= z < box.z1:
+        plane[box.slices[1:]] = known.values[z - box.z0]
+    return plane
+
+
+def _centres(first: int, last: int, points: int, overlap: int, step: float) -> list[float]:
+    """Centres (voxels) of the fewest tiles of `points` lattice points that cover `first`..`last`."""
+    length, tile = last - first, points * step
+    count = 1 if length <= tile else 1 + int(np.ceil((length - tile) / ((points - overlap) * step)))
+    if count == 1:
+        return [(first + last) / 2]
+    return [float(c) for c in np.linspace(first + tile / 2, last - tile / 2, count)]
+
+
+def _hill(size: tuple[int, int]) -> NDArray[np.float32]:
+    """Weights of a tile's points, falling linearly to its rim."""
+    ramps = [np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)).astype(np.float32) for n in size]
+    hill: NDArray[np.float32] = np.minimum.outer(ramps[0], ramps[1])
+    return hill
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), dtype=np.float32)
