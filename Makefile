@@ -3,10 +3,10 @@
 #   make demo STUDY=folder    the same on a study of one's own
 #   make test                 everything that CI runs
 #   make check                format, lint, types, imports, fast tests
-PYTHON ?= python3
-VENV ?= .venv
-SEED ?= 1
-OUT ?= demo
+PYTHON := python3
+VENV := .venv
+SEED := 1
+OUT := demo
 BIN := $(VENV)/bin
 # Named after what it was installed from, so that a changed pin installs again and nothing else does.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d ' ' -f 1)

@@ -1,0 +1,9 @@
+"""`python -m cascade` is the program `cascade`."""
+
+from __future__ import annotations
+
+import sys
+
+from cascade.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Measuring: how right (`accuracy`, `metrics`) and how fast (`speed`)."""
