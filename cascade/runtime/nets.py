@@ -1,0 +1,58 @@
+"""Opening a network: from a blueprint, by the name of a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cascade.errors import UsageError
+from cascade.registry import nearest
+from cascade.runtime.device import RUNTIMES
+from cascade.stage import Net
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """How to make a network, without making it: a compiled form may spare that, and the import of torch.
+
+    Attributes:
+        name: For messages.
+        build: Makes the torch module with its weights, in evaluation mode.
+        key: Changes whenever the built network would answer otherwise; names its compiled form. Empty: no cache.
+        input: Shape of one sample `[channel, y, x]`; None where only the first batch tells.
+        compiled: A folder of compiled forms that came with the weights, checked by whoever says so.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    key: str = ""
+    input: tuple[int, int, int] | None = None
+    compiled: Path | None = None
+
+
+def open_net(network: Blueprint | nn.Module, *, runtime: str = "torch", device: str = "cpu") -> Net:
+    """A network that runs: float32 `[n, channel, y, x]` in, float32 logits `[n, ...]` out.
+
+    Args:
+        network: A blueprint, or a torch module in evaluation mode (never cached).
+        runtime: One of `cascade.runtime.RUNTIMES`.
+        device: As torch names it; `choose` makes one from what a user says.
+
+    Raises:
+        UsageError: The runtime is not known.
+    """
+    blueprint = network if isinstance(network, Blueprint) else Blueprint(type(network).__name__, lambda: network)
+    if runtime == "torch":
+        from cascade.runtime.torch_eager import TorchNet
+
+        return TorchNet(blueprint.build(), device)
+    if runtime in ("openvino", "openvino-bf16"):
+        from cascade.runtime.openvino import OpenVinoNet
+
+        return OpenVinoNet(blueprint, "bf16" if runtime.endswith("bf16") else "f32")
+    raise UsageError(f"unknown runtime {runtime!r}; {nearest(runtime, RUNTIMES)}", "E_RUNTIME")
