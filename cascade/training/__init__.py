@@ -1,0 +1,1 @@
+"""Training: cases in, weights out. Nothing heavy is imported until a function runs."""

@@ -1,0 +1,140 @@
+"""A case: a study with what is known about it, kept on disk in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.errors import InputError
+from cascade.findings import Exam, Field, Findings, Lungs, Slices
+from cascade.geometry import AIR_HU, Box, Grid
+from cascade.stage import Learned
+from cascade.study import Study
+
+Kind = Literal["simulated", "procedural", "real", "hybrid", "labelled"]
+FORMAT = "pe-cascade case 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A study to learn from.
+
+    Attributes:
+        name: Unique in a data set.
+        patient: Whose anatomy or voxels these are; cases of one patient never stand on both sides of a split.
+        kind: "simulated" on a real vessel anatomy, "procedural", "real" as scanned, "hybrid" (painted into a real
+            scan), "labelled" by a person.
+        study: The evidence.
+        truth: What is known; None fields are unknown and are not learned from.
+    """
+
+    name: str
+    patient: str
+    kind: Kind
+    study: Study
+    truth: Findings
+
+    def save(self, path: Path) -> None:
+        """Write to one file, whole or not at all."""
+        from safetensors.numpy import save_file
+
+        tensors: dict[str, NDArray[Any]] = {"hu": np.ascontiguousarray(self.study.hu), "affine": self.study.grid.affine}
+        boxes: dict[str, Any] = {}
+        for name in ("embolus", "labels", "arteries"):
+            known: Field | None = getattr(self.truth, name)
+            if known is not None:
+                tensors[name] = np.ascontiguousarray(known.values)
+                boxes[name] = asdict(known.box)
+        if self.truth.lungs is not None:
+            tensors["lung_boxes"] = self.truth.lungs.boxes
+            boxes["region"] = asdict(self.truth.lungs.region) if self.truth.lungs.region else None
+        if self.truth.slices is not None:
+            tensors["slices"] = np.stack([getattr(self.truth.slices, n) for n in ("lung", "pe_filter", "pe_siamese")])
+        head = {"name": self.name, "patient": self.patient, "kind": self.kind, "boxes": boxes}
+        if self.truth.exam is not None:
+            head["decision"] = self.truth.exam.decision
+        temporary = path.with_suffix(".tmp")
+        save_file(tensors, temporary, metadata={"format": FORMAT, "case": json.dumps(head)})
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Case:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: The file is not a case.
+        """
+        from safetensors import safe_open
+
+        with safe_open(path, framework="numpy") as file:
+            meta = file.metadata() or {}
+            if meta.get("format") != FORMAT:
+                raise InputError("E_NOT_A_CASE", f"{path.name} is not a training case of this version; make it again")
+            head = json.loads(meta["case"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        grid = Grid(tensors["hu"].shape, tensors["affine"])
+        boxes = head["boxes"]
+        fields = {n: Field(tensors[n], Box(**boxes[n])) for n in ("embolus", "labels", "arteries") if n in tensors}
+        lungs = None
+        if "lung_boxes" in tensors:
+            lungs = Lungs(tensors["lung_boxes"], Box(**boxes["region"]) if boxes["region"] else None)
+        slices = Slices(*tensors["slices"]) if "slices" in tensors else None
+        exam = Exam(head["decision"]) if "decision" in head else None
+        truth = Findings(grid, lungs=lungs, slices=slices, exam=exam, **fields)
+        return cls(head["name"], head["patient"], head["kind"], Study(tensors["hu"], grid), truth)
+
+
+def thin(case: Case, stage: Learned, pixel_mm: float, slice_mm: float, margin_mm: float = 20.0) -> Case:
+    """The case at the resolution of a stage, cut to its lung region: a tenth of the memory, the same views.
+
+    Slices are chosen on the stage's own millimetre lattice and planes are cut by the stage's own code, so that a
+    network in training sees what it will see when it runs.
+    """
+    study, truth = case.study, case.truth
+    grid, region = study.grid, truth.lungs.region if truth.lungs else None
+    region = region or Box(0, grid.shape[0], 0, grid.shape[1], 0, grid.shape[2])
+    margin = tuple(round(margin_mm / s) for s in grid.spacing)
+    box = region.grow((margin[0], margin[1], margin[2]), grid.shape)
+    rows, columns = (
+        max(16, round((high - low) * s / pixel_mm))
+        for low, high, s in ((box.y0, box.y1, grid.spacing[1]), (box.x0, box.x1, grid.spacing[2]))
+    )
+    levels = grid.every(slice_mm, box.z0, box.z1)
+    centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
+    frames = [grid.frame(z, centre, pixel_mm, (rows, columns)) for z in levels]
+    hu = np.full((len(frames), rows, columns), AIR_HU, dtype=np.int16)
+    answers = np.zeros((2, len(frames), rows, columns), dtype=np.uint8)
+    known = (truth.embolus is not None, truth.arteries is not None)
+    for i, frame in enumerate(frames):
+        planes = stage.cut(study, frame)
+        hu[i] = np.rint(planes[len(planes) // 2])
+        answer = stage.target(study, truth, frame)
+        for channel in range(2):
+            if known[channel]:
+                answers[channel, i] = np.rint(answer[channel] * 255)
+    affine = np.array(grid.affine)
+    first = grid.to_mm(np.array([levels[0], frames[0].y, frames[0].x]))
+    step = (levels[-1] - levels[0]) / max(len(levels) - 1, 1)
+    affine[:3, 0] *= step
+    affine[:3, 1] *= frames[0].step[0]
+    affine[:3, 2] *= frames[0].step[1]
+    affine[:3, 3] = first
+    whole = Box(0, len(frames), 0, rows, 0, columns)
+    small = Grid(hu.shape, affine)
+    lungs = Lungs(np.full((len(frames), 2, 4), np.nan, np.float32), whole)
+    return replace(
+        case,
+        study=Study(hu, small),
+        truth=Findings(
+            small,
+            lungs=lungs,
+            embolus=Field(answers[0], whole) if known[0] else None,
+            arteries=Field(answers[1], whole) if known[1] else None,
+            exam=truth.exam,
+        ),
+    )
