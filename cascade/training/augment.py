@@ -81,7 +81,7 @@ class Geometry:
         self, hu: NDArray[np.float32], target: NDArray[np.float32], rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """`[slice, y, x]` in HU and `[output, y, x]`, both moved alike. Unknown outputs stay unknown."""
-        unknown = np.isnan(target).any(axis=(1, 2))
+        unknown = np.array([bool(np.isnan(plane).any()) for plane in target])
         self._affine.set_random_seed(int(rng.integers(2**31)))
         moved: dict[str, Any] = self._affine(
             image=np.ascontiguousarray(hu.transpose(1, 2, 0)),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cascade.errors import InputError
 from cascade.findings import Exam, Field, Findings, Lungs, Slices
-from cascade.geometry import AIR_HU, Box, Grid
+from cascade.geometry import Box, Grid
 from cascade.stage import Learned
 from cascade.study import Study
 
@@ -79,62 +79,53 @@ class Case:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         grid = Grid(tensors["hu"].shape, tensors["affine"])
         boxes = head["boxes"]
-        fields = {n: Field(tensors[n], Box(**boxes[n])) for n in ("embolus", "labels", "arteries") if n in tensors}
+        embolus, labels, arteries = (
+            Field(tensors[n], Box(**boxes[n])) if n in tensors else None for n in ("embolus", "labels", "arteries")
+        )
         lungs = None
         if "lung_boxes" in tensors:
             lungs = Lungs(tensors["lung_boxes"], Box(**boxes["region"]) if boxes["region"] else None)
         slices = Slices(*tensors["slices"]) if "slices" in tensors else None
         exam = Exam(head["decision"]) if "decision" in head else None
-        truth = Findings(grid, lungs=lungs, slices=slices, exam=exam, **fields)
+        truth = Findings(grid, lungs=lungs, slices=slices, exam=exam, embolus=embolus, labels=labels, arteries=arteries)
         return cls(head["name"], head["patient"], head["kind"], Study(tensors["hu"], grid), truth)
 
 
 def thin(case: Case, stage: Learned, pixel_mm: float, slice_mm: float, margin_mm: float = 20.0) -> Case:
     """The case at the resolution of a stage, cut to its lung region: a tenth of the memory, the same views.
 
-    Slices are chosen on the stage's own millimetre lattice and planes are cut by the stage's own code, so that a
-    network in training sees what it will see when it runs.
+    Planes are cut by the stage's own code on its own millimetre lattice, so that a network in training sees what it
+    will see when it runs.
+
+    Args:
+        case: At the scanner's resolution.
+        stage: Cuts one plane a frame (a stage for neighbouring slices: one made with `slices=1`), and answers
+            embolus and artery.
+        pixel_mm: The stage's distance of points.
+        slice_mm: The stage's distance of slices.
+        margin_mm: How much is kept around the lung region.
     """
-    study, truth = case.study, case.truth
-    grid, region = study.grid, truth.lungs.region if truth.lungs else None
+    study, truth, grid = case.study, case.truth, case.study.grid
+    region = truth.lungs.region if truth.lungs else None
     region = region or Box(0, grid.shape[0], 0, grid.shape[1], 0, grid.shape[2])
-    margin = tuple(round(margin_mm / s) for s in grid.spacing)
-    box = region.grow((margin[0], margin[1], margin[2]), grid.shape)
-    rows, columns = (
-        max(16, round((high - low) * s / pixel_mm))
-        for low, high, s in ((box.y0, box.y1, grid.spacing[1]), (box.x0, box.x1, grid.spacing[2]))
-    )
-    levels = grid.every(slice_mm, box.z0, box.z1)
+    dz, dy, dx = (round(margin_mm / s) for s in grid.spacing)
+    box = region.grow((dz, dy, dx), grid.shape)
+    size = (round(box.shape[1] * grid.spacing[1] / pixel_mm), round(box.shape[2] * grid.spacing[2] / pixel_mm))
     centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
-    frames = [grid.frame(z, centre, pixel_mm, (rows, columns)) for z in levels]
-    hu = np.full((len(frames), rows, columns), AIR_HU, dtype=np.int16)
-    answers = np.zeros((2, len(frames), rows, columns), dtype=np.uint8)
-    known = (truth.embolus is not None, truth.arteries is not None)
-    for i, frame in enumerate(frames):
-        planes = stage.cut(study, frame)
-        hu[i] = np.rint(planes[len(planes) // 2])
-        answer = stage.target(study, truth, frame)
-        for channel in range(2):
-            if known[channel]:
-                answers[channel, i] = np.rint(answer[channel] * 255)
+    frames = [grid.frame(z, centre, pixel_mm, size) for z in grid.every(slice_mm, box.z0, box.z1)]
+    hu = np.stack([np.rint(stage.cut(study, frame)[0]).astype(np.int16) for frame in frames])
+    answers = np.stack([stage.target(study, truth, frame)[:2] for frame in frames], axis=1)
+
+    first, last = frames[0], frames[-1]
     affine = np.array(grid.affine)
-    first = grid.to_mm(np.array([levels[0], frames[0].y, frames[0].x]))
-    step = (levels[-1] - levels[0]) / max(len(levels) - 1, 1)
-    affine[:3, 0] *= step
-    affine[:3, 1] *= frames[0].step[0]
-    affine[:3, 2] *= frames[0].step[1]
-    affine[:3, 3] = first
-    whole = Box(0, len(frames), 0, rows, 0, columns)
+    affine[:3, 3] = grid.to_mm(np.array([first.z, first.y, first.x]))
+    affine[:3, :3] *= [(last.z - first.z) / max(len(frames) - 1, 1), *first.step]
     small = Grid(hu.shape, affine)
-    lungs = Lungs(np.full((len(frames), 2, 4), np.nan, np.float32), whole)
-    return replace(
-        case,
-        study=Study(hu, small),
-        truth=Findings(
-            small,
-            lungs=lungs,
-            embolus=Field(answers[0], whole) if known[0] else None,
-            arteries=Field(answers[1], whole) if known[1] else None,
-            exam=truth.exam,
-        ),
+    whole = Box(0, len(frames), 0, size[0], 0, size[1])
+    embolus, arteries = (
+        None if known is None else Field(np.rint(answer * 255).astype(np.uint8), whole)
+        for known, answer in zip((truth.embolus, truth.arteries), answers, strict=True)
     )
+    lungs = Lungs(np.full((len(frames), 2, 4), np.nan, np.float32), whole)
+    known = Findings(small, lungs=lungs, embolus=embolus, arteries=arteries, exam=truth.exam)
+    return replace(case, study=Study(hu, small), truth=known)

@@ -121,4 +121,6 @@ def _voxels(known: Field | None, most: int = 4000) -> NDArray[np.int64]:
     if known is None:
         return np.zeros((0, 3), dtype=np.int64)
     voxels = np.argwhere(known.values >= 128)
-    return voxels[:: max(len(voxels) // most, 1)] + np.array([known.box.z0, known.box.y0, known.box.x0])
+    corner = np.array([known.box.z0, known.box.y0, known.box.x0], dtype=np.int64)
+    thinned: NDArray[np.int64] = voxels[:: max(len(voxels) // most, 1)] + corner
+    return thinned

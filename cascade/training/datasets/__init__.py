@@ -1,0 +1,31 @@
+"""Data sets: each file turns one layout on disk into cases. `open_cases` finds out which layout a folder has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cascade.errors import InputError
+from cascade.training.case import Case
+from cascade.training.datasets import labelled, scans, simulated, stored
+
+LAYOUTS = (stored, simulated, labelled, scans)
+
+
+def open_cases(folder: Path) -> Iterator[Case]:
+    """The cases of a folder, one at a time.
+
+    A folder of `*.case` files, a set that `cascade simulate` wrote, a labelled study or a folder of them (`ct/` with
+    `embolus.nii.gz`), or a folder of unlabelled DICOM scans, which are taken to show no embolism.
+
+    Raises:
+        InputError: The folder has none of these layouts.
+    """
+    for layout in LAYOUTS:
+        if layout.fits(folder):
+            return layout.cases(folder)
+    raise InputError(
+        "E_NO_DATASET",
+        f"{folder.name!r} is no data set this version reads; expected *.case files, index.csv of simulated studies, "
+        "studies with ct/ and embolus.nii.gz, or folders of DICOM files",
+    )
