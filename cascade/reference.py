@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.geometry import Grid
+from cascade.geometry import AIR_HU, Grid
 from cascade.study import Study
 
 AIR_THRESHOLD_HU = -500
@@ -29,7 +29,8 @@ MIN_SIDE_CM2 = 5.0
 _PIXEL_MM = 2.5
 _GAS_HU = -960.0  # The core of bowel gas and of outside air lies below this, that of emphysematous lung above.
 _SEED_HU = -930.0  # Outside air at the edge of the picture; lung that the edge cuts is denser.
-_PADDING_HU = -1050.0
+_FRAGMENT = 0.15  # A component under this share of the largest is a piece of lung only on further conditions.
+_FRAGMENT_GAS_HU = -940.0
 _SLICE_CM2 = 1.0  # Less lung than this on a slice is no box.
 
 Mask = NDArray[np.bool_]
@@ -124,27 +125,32 @@ def _coarse(study: Study, every_mm: float = 2.5) -> _Coarse:
     )
     chosen = grid.every(every_mm)
     frames = [grid.frame(z, ((ny - 1) / 2, (nx - 1) / 2), _PIXEL_MM, size) for z in chosen]
-    hu = np.stack([frame.cut(study.hu[frame.z], fill=-2000) for frame in frames])
+    hu = np.stack([frame.cut(np.maximum(study.hu[frame.z], AIR_HU), fill=AIR_HU) for frame in frames])
     first = frames[0]
     rows = first.y + np.arange(size[0]) * first.step[0]
     columns = first.x + np.arange(size[1]) * first.step[1]
     inside = ((rows >= 0) & (rows <= ny - 1))[:, None] & ((columns >= 0) & (columns <= nx - 1))[None, :]
-    # Padding outside the scan circle: far below air, or exactly the lowest value that unsigned storage allows.
-    valid = inside & (hu > _PADDING_HU) & (np.abs(hu + 1024) > 0.01)
+    # Padding outside the scan circle lies below air, or at the lowest value that unsigned storage allows.
+    padding = (hu < AIR_HU + 0.01) | ~inside
+    valid = np.stack([cv2.dilate(plane.astype(np.uint8), _disc(1)) == 0 for plane in padding])
     slab = grid.spacing[0] * grid.shape[0] / len(chosen)
     return _Coarse(hu, valid, chosen, slab, (first.y, first.x), first.step)
 
 
 def _flood(coarse: _Coarse, passable: Mask) -> Mask:
-    """Points that outside air reaches through `passable`, slice by slice."""
+    """Points that outside air reaches through `passable`, slice by slice.
+
+    Lung that the edge of the picture cuts touches it too: on a short stretch, and with few points as empty as air.
+    """
     beyond = ~coarse.valid
     reached = np.zeros_like(passable)
     for k, plane in enumerate(passable & coarse.valid):
-        near = cv2.dilate(beyond[k].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        smooth = cv2.blur(np.where(beyond[k], -1000, coarse.hu[k]).astype(np.float32), (3, 3))
-        _, labels = cv2.connectedComponents(plane.astype(np.uint8), connectivity=4)
-        seeds = np.unique(labels[near & plane & (smooth < _SEED_HU)])
-        reached[k] = np.isin(labels, seeds[seeds > 0])
+        near = plane & (cv2.dilate(beyond[k].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+        count, labels = cv2.connectedComponents(plane.astype(np.uint8), connectivity=4)
+        contact = np.bincount(labels[near], minlength=count)
+        empty = np.bincount(labels[near & (coarse.hu[k] < _SEED_HU)], minlength=count)
+        stretch = contact / np.sqrt(np.maximum(np.bincount(labels.ravel(), minlength=count), 1))
+        reached[k] = ((contact > 0) & ((empty >= 0.3 * contact) | (stretch > 2)))[labels]
     return reached
 
 
@@ -210,19 +216,32 @@ def _merged(labels: NDArray[np.int32], airway: Labels) -> bool:
 
 
 def _lung_components(coarse: _Coarse, air: Mask) -> Mask:
-    """Components with the size of a lung, and with more than gas inside."""
+    """Components with the size of a lung and with more than gas inside, and fragments that belong to them."""
     labels = cc3d.connected_components(air, connectivity=6)
-    size = np.bincount(labels.ravel())
+    statistics = cc3d.statistics(labels)
+    size = statistics["voxel_counts"].astype(np.int64)
     size[0] = 0
-    keep = np.zeros(len(size), bool)
     core = _erode(air, 1)
-    least = min(5.0, 1.0 * coarse.slab_mm * len(coarse.z) / 10) / coarse.voxel_ml
-    boxes = cc3d.statistics(labels)["bounding_boxes"]
-    for n in np.flatnonzero(size >= max(least, 1)):
-        box = boxes[n]
-        inside = core[box] & (labels[box] == n)
-        if inside.any() and float(np.median(coarse.hu[box][inside])) > _GAS_HU:
+    edge = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for plane in ~coarse.valid])
+    least = max(min(5.0, coarse.slab_mm * len(coarse.z) / 10) / coarse.voxel_ml, 1)
+    keep = np.zeros(len(size), bool)
+    low, high, largest = len(coarse.z), 0, 0
+    for n in sorted(np.flatnonzero(size >= least), key=lambda n: -size[n]):
+        box = statistics["bounding_boxes"][n]
+        part = labels[box] == n
+        values = coarse.hu[box]
+        inside = part & core[box]
+        if not inside.any() or float(np.median(values[inside])) < _GAS_HU:
+            continue
+        if size[n] >= _FRAGMENT * largest:
+            largest = max(largest, int(size[n]))
+            low, high = min(low, box[0].start), max(high, box[0].stop)
             keep[n] = True
+            continue
+        # Bowel lies below the lungs or holds purer gas; an arm or a blanket at the edge of the picture encloses air.
+        within = part[max(low - box[0].start, 0) : max(high - box[0].start, 0)].sum() > 0.5 * size[n]
+        gas = float(np.percentile(values[part], 10)) < _FRAGMENT_GAS_HU
+        keep[n] = within and not gas and not (part & edge[box]).any()
     return np.asarray(keep[labels])
 
 
@@ -244,13 +263,16 @@ def _sides(coarse: _Coarse, lungs: Mask) -> Labels:
     else:
         # Nothing parts them: the midline does.
         labels = np.where(lungs, 1 + (np.arange(lungs.shape[2]) > middle)[None, None, :], 0)
+        size = np.bincount(labels.ravel(), minlength=3)
         centres = np.array([0, middle - 1, middle + 1])
         big = np.array([1, 2])
     if len(big) == 2 and min(size[big]) > 0.3 * max(size[big]):
         # Two lungs: the order along x decides, wherever the midline is thought to be.
         order = big[np.argsort(centres[big])]
         middle = float(centres[order].mean())
-    right = np.isin(labels, np.flatnonzero(centres < middle)) & (labels > 0)
+    limit = np.full(len(size), _midline(coarse, lungs))
+    limit[big] = middle
+    right = np.isin(labels, np.flatnonzero(centres < limit)) & (labels > 0)
     left = (labels > 0) & ~right
     for k, plane in enumerate(lungs):
         if plane.any():
