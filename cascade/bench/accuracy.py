@@ -1,0 +1,86 @@
+"""How right: the cascade, and each member of its ensemble alone, over studies with a known truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cascade.bench.cases import find
+from cascade.bench.metrics import Score, score
+from cascade.bench.statistics import Summary, summarise
+from cascade.findings import Findings
+from cascade.study import Study
+
+if TYPE_CHECKING:
+    from cascade.cascade import Cascade
+
+ENSEMBLE = "cascade"
+"""The name of the whole cascade among its variants."""
+
+Opened = tuple[str, Study, Findings]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One study, answered by the cascade or by a variant of it."""
+
+    study: str
+    variant: str
+    score: Score
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat and JSON-ready, for a table."""
+        return {"study": self.study, "variant": self.variant, **asdict(self.score)}
+
+
+def stored(roots: Iterable[Path]) -> Iterator[Opened]:
+    """Studies with truth that lie in folders, one at a time."""
+    for root in roots:
+        for place in find(root):
+            study, truth = place.open()
+            yield place.name, study, truth
+
+
+def simulated(seeds: Iterable[int], anatomies: list[Path]) -> Iterator[Opened]:
+    """Studies simulated from seeds, one at a time; the anatomies take turns, and without any it is procedural."""
+    from cascade.phantom import Simulation, simulate
+
+    for seed in seeds:
+        anatomy = anatomies[seed % len(anatomies)] if anatomies else None
+        made = simulate(Simulation(), seed, anatomy)
+        yield f"seed-{seed}", made.study, made.truth
+
+
+def measure(cascade: Cascade, cases: Iterable[Opened], members: bool = False) -> Iterator[list[Row]]:
+    """Answer each study and compare with its truth; the rows of one study at a time.
+
+    Args:
+        cascade: What answers.
+        cases: Studies with their truth.
+        members: Also the answer with each network of the embolus ensemble alone.
+    """
+    variants = {ENSEMBLE: cascade, **(alone(cascade) if members else {})}
+    for name, study, truth in cases:
+        yield [Row(name, variant, score(answer(study), truth)) for variant, answer in variants.items()]
+
+
+def alone(cascade: Cascade) -> dict[str, Callable[[Study], Findings]]:
+    """The cascade once for each network of the embolus stage, with only that network in it."""
+    variants: dict[str, Callable[[Study], Findings]] = {}
+    for i, stage in enumerate(cascade.stages):
+        nets = getattr(stage, "nets", {})
+        if stage.name == "embolus" and len(nets) > 1:
+            for name, net in nets.items():
+                member = type(stage)({name: net}, stage.config)
+                variants[name] = cascade.with_stage(i, member)
+    return variants
+
+
+def summaries(rows: Iterable[Row]) -> dict[str, Summary]:
+    """The figures of each variant, in the order they came."""
+    by_variant: dict[str, list[Score]] = {}
+    for row in rows:
+        by_variant.setdefault(row.variant, []).append(row.score)
+    return {variant: summarise(scores) for variant, scores in by_variant.items()}

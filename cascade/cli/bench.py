@@ -1,0 +1,198 @@
+"""`cascade-bench`: how right and how fast a bundle is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from cascade.cli.options import Bundle, Device, Runtime, existing
+from cascade.cli.program import OK, Command, Program
+from cascade.cli.terminal import progress_bar
+from cascade.errors import UsageError
+
+if TYPE_CHECKING:
+    from cascade.bench.accuracy import Opened
+
+OptionalOut = Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy(Command):
+    """Score a cascade against studies with a known truth: Dice, clots found, alarms, exam AUC.
+
+    For example:
+        cascade-bench accuracy SIMULATED -o OUT
+        cascade-bench accuracy --seeds 0-19 --members
+        cascade-bench accuracy CTPA/fumpe-pat001   (ct/*.dcm and embolus.nii.gz)
+
+    Attributes:
+        studies: Folders of simulated or labelled studies, searched through.
+        seeds: Simulate these seeds as well, such as 0-19 or 3,5,8.
+        anatomy: Label maps to simulate on: a folder with a split.csv, or files; procedural by default.
+        split: Which anatomies of split.csv.
+        members: Also each network of the embolus ensemble alone.
+        bundle: Folder of weights; the shipped ones by default.
+        device: Where the networks run.
+        runtime: What runs the networks.
+        out: Folder for accuracy.csv and accuracy.json.
+    """
+
+    studies: Positional[Annotated[tuple[Path, ...], arg(metavar="[FOLDER ...]")]] = ()
+    seeds: str = ""
+    anatomy: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    split: str = "validation"
+    members: bool = False
+    bundle: Bundle = None
+    device: Device = "auto"
+    runtime: Runtime = "auto"
+    out: OptionalOut = None
+
+    def run(self) -> int:
+        """Answer, compare, print the tables."""
+        seeds = numbers(self.seeds)
+        if not self.studies and not seeds:
+            raise UsageError("nothing to measure; give folders of studies, or --seeds 0-19")
+        for folder in self.studies:
+            existing(folder)
+        from cascade import Cascade
+        from cascade.bench import table
+        from cascade.bench.accuracy import Row, measure, summaries
+
+        cascade = Cascade.load(
+            self.bundle, device=self.device, runtime=None if self.runtime == "auto" else self.runtime
+        )
+        rows: list[Row] = []
+        with progress_bar(self) as progress:
+            for done, some in enumerate(measure(cascade, self._cases(seeds), self.members), start=1):
+                rows += some
+                if progress is not None:
+                    progress("studies", done, done)
+        figures = summaries(rows)
+        table.show("Studies", [brief(row) for row in rows])
+        table.show("Figures, with 95 % intervals", [{"variant": v, **plain(s)} for v, s in figures.items()])
+        if self.out is not None:
+            more = {"figures": {variant: summary.as_dict() for variant, summary in figures.items()}}
+            table.write(self.out, "accuracy", [row.as_dict() for row in rows], more)
+        return OK
+
+    def _cases(self, seeds: Sequence[int]) -> Iterator[Opened]:
+        from cascade.bench.accuracy import simulated, stored
+
+        yield from stored(self.studies)
+        if seeds:
+            from cascade.cli.simulate import anatomies
+
+            yield from simulated(seeds, anatomies(self.anatomy, self.split))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed(Command):
+    """Time a study from DICOM files to the decision, by stage, with the peak of memory.
+
+    For example:
+        cascade-bench speed
+        cascade-bench speed --study STUDY --repeat 5 --runtime torch
+
+    Attributes:
+        study: DICOM folder; a simulated one by default.
+        slices: Slices of the simulated study, 512 x 512 each.
+        repeat: Runs, each in a process of its own; medians are shown.
+        bundle: Folder of weights; the shipped ones by default.
+        device: Where the networks run.
+        runtime: What runs the networks.
+        out: Folder for speed.csv and speed.json.
+    """
+
+    study: Annotated[Path | None, arg(metavar="STUDY")] = None
+    slices: int = 300
+    repeat: int = 3
+    bundle: Bundle = None
+    device: Device = "auto"
+    runtime: Runtime = "auto"
+    out: OptionalOut = None
+
+    def run(self) -> int:
+        """Time it, print the table."""
+        if self.repeat < 1 or self.slices < 20:
+            raise UsageError("--repeat must be 1 or more and --slices 20 or more")
+        import tempfile
+
+        from cascade.bench import table
+        from cascade.bench.speed import middle, simulated_study, time_run
+
+        options = ["--device", self.device, "--runtime", self.runtime]
+        options += ["--bundle", str(self.bundle)] if self.bundle else []
+        with tempfile.TemporaryDirectory(prefix="cascade-speed-") as folder, progress_bar(self) as progress:
+            study = existing(self.study) if self.study else simulated_study(Path(folder), self.slices)
+            timings = []
+            for done in range(1, self.repeat + 1):
+                timings.append(time_run(study, options))
+                if progress is not None:
+                    progress("runs", done, self.repeat)
+        timing = middle(timings)
+        rows: list[dict[str, Any]] = [{"stage": name, "seconds": s} for name, s in timing.stages.items()]
+        rows.append({"stage": "whole process", "seconds": timing.wall_s})
+        table.show(f"{study.name}, median of {self.repeat}", rows)
+        print(f"CPU time {timing.cpu_s:.1f} s, peak memory {timing.peak_mb:.0f} MB")
+        if self.out is not None:
+            table.write(self.out, "speed", rows, {"cpu_s": timing.cpu_s, "peak_mb": timing.peak_mb, "repeat": self.repeat})
+        return OK
+
+
+def numbers(text: str) -> list[int]:
+    """Whole numbers from a list such as `0-4,7`.
+
+    Raises:
+        UsageError: It is no such list.
+    """
+    found: list[int] = []
+    for part in filter(None, text.replace(" ", "").split(",")):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if match is None:
+            raise UsageError(f"--seeds {text!r} is no list of numbers; write 0-19 or 3,5,8")
+        first = int(match[1])
+        found += range(first, int(match[2] or first) + 1)
+    return found
+
+
+def brief(row: Any) -> dict[str, Any]:
+    """The columns of a study's row that a person looks at."""
+    s = row.score
+    return {
+        "study": row.study,
+        "variant": row.variant,
+        "dice": s.dice,
+        "clots found": f"{s.found} of {s.clots}",
+        "alarms": s.alarms,
+        "truth mm3": round(s.truth_mm3),
+        "answer mm3": round(s.answer_mm3),
+        "probability": s.probability,
+        "decision": s.decision or "-",
+    }
+
+
+def plain(summary: Any) -> dict[str, Any]:
+    """The columns of a summary as text with intervals."""
+    return {
+        "studies": f"{summary.positives} + {summary.studies - summary.positives}",
+        "Dice": str(summary.dice),
+        "clots found": f"{summary.found} of {summary.clots}",
+        "alarms a negative": summary.alarms_per_negative,
+        "alarms a positive": summary.alarms_per_positive,
+        "AUC": str(summary.auc),
+        "sensitivity": str(summary.sensitivity),
+        "specificity": str(summary.specificity),
+        "Brier": summary.brier,
+        "abstained": summary.abstentions,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program `cascade-bench`. Returns its exit code."""
+    about = "Measures a bundle: how right it is, and how fast."
+    return Program("cascade-bench", about, {"accuracy": Accuracy, "speed": Speed})(arguments)

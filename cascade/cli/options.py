@@ -1,0 +1,61 @@
+"""Values that options may take, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from cascade.errors import InputError, UsageError
+from cascade.registry import nearest
+
+Out = Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+Device = Annotated[str, arg(aliases=["-d"], metavar="DEVICE")]
+Runtime = Literal["auto", "torch", "openvino", "openvino-bf16"]
+Studies = Positional[Annotated[tuple[Path, ...], arg(metavar="STUDY [STUDY ...]")]]
+Bundle = Annotated[Path | None, arg(metavar="FOLDER")]
+Number = Annotated[int | None, arg(metavar="NUMBER")]
+
+FORMATS = ("json", "csv", "nifti", "html")
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """Output types from a list with commas, such as `json,csv`; json is always among them.
+
+    Raises:
+        UsageError: One is unknown.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise UsageError(f"unknown output type {name!r} in --ot; {nearest(name, FORMATS)}")
+    return tuple(name for name in FORMATS if name in names or name == "json")
+
+
+def existing(path: Path) -> Path:
+    """A path that exists.
+
+    Raises:
+        InputError: It does not.
+    """
+    if not path.exists():
+        raise InputError("E_NOT_FOUND", f"{path} does not exist; give a DICOM folder, a NIfTI or an NRRD file")
+    return path
+
+
+def usable_out(out: Path, marker: str = "DONE") -> Path:
+    """A folder that results may go to: not there yet, empty, or holding earlier results, which are replaced.
+
+    Args:
+        out: The folder.
+        marker: The file that tells earlier results.
+
+    Raises:
+        UsageError: It is a file, or a folder that holds something else.
+    """
+    if out.is_file():
+        raise UsageError(f"{out} is a file; -o takes a folder", "E_OUT")
+    if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
+        raise UsageError(f"{out} holds files that are not results of this program; give -o a new folder", "E_OUT")
+    return out

@@ -1,0 +1,102 @@
+"""`cascade run`: read studies and answer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+from cascade.cli.options import Bundle, Device, Number, Out, Runtime, Studies, existing, formats, usable_out
+from cascade.cli.program import OK, PART_FAILED, Command, complain
+from cascade.cli.terminal import progress_bar, say, summary
+from cascade.errors import CascadeError, UsageError
+
+if TYPE_CHECKING:
+    from cascade import Cascade
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Command):
+    """Read studies and answer: embolism or not, where, how sure, why.
+
+    For example:
+        cascade run STUDY -o OUT
+        cascade run STUDY -o OUT --series 4 --json
+        cascade run A B C -o OUT            (results in OUT/A, OUT/B, OUT/C)
+
+    Attributes:
+        study: DICOM folder, NIfTI or NRRD file; several make a batch.
+        out: Folder for the results; written whole or not at all.
+        json: Print findings.json to stdout as well; one line a study where there are several.
+        series: Number of the series to read, where a folder holds several; chosen and explained by default.
+        device: Where the networks run: auto, cpu, gpu or gpu:N.
+        bundle: Folder of weights; the shipped ones by default.
+        runtime: What runs the networks; the device's fastest by default, torch is the reference.
+        ot: Output types, with commas, of json, csv, nifti, html.
+    """
+
+    study: Studies
+    out: Out
+    json: bool = False
+    series: Number = None
+    device: Device = "auto"
+    bundle: Bundle = None
+    runtime: Runtime = "auto"
+    ot: Annotated[str, arg(metavar="TYPES")] = "json,csv,nifti,html"
+
+    def run(self) -> int:
+        """Each study through the cascade; results to OUT."""
+        if not self.study:
+            raise UsageError("no study given; cascade run STUDY -o OUT")
+        chosen = formats(self.ot)
+        targets = self._targets()
+        for study, out in targets:
+            usable_out(out)
+            if len(targets) == 1:
+                existing(study)
+        from cascade import Cascade
+
+        cascade = Cascade.load(self.bundle, device=self.device, runtime=None if self.runtime == "auto" else self.runtime)
+        if len(targets) == 1:
+            self._one(cascade, *targets[0], chosen)
+            return OK
+        failed = 0
+        for study, out in targets:
+            try:
+                self._one(cascade, existing(study), out, chosen)
+            except CascadeError as error:
+                failed += 1
+                complain(error, f"{study}: ")
+        say(self, f"{len(targets) - failed} of {len(targets)} studies read")
+        return PART_FAILED if failed else OK
+
+    def _targets(self) -> list[tuple[Path, Path]]:
+        if len(self.study) == 1:
+            return [(self.study[0], self.out)]
+        names = [stem(study) for study in self.study]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError(f"two studies are called {twice[0]!r} and would share a folder in {self.out}; run them apart")
+        return [(study, self.out / name) for study, name in zip(self.study, names, strict=True)]
+
+    def _one(self, cascade: Cascade, study: Path, out: Path, chosen: tuple[str, ...]) -> None:
+        from cascade.writing import save_run
+
+        with progress_bar(self) as progress:
+            findings = cascade.run(study, series=self.series, progress=progress)
+        save_run(findings, out, chosen)
+        if self.json:
+            sys.stdout.write((out / "findings.json").read_text(encoding="utf-8").rstrip("\n") + "\n")
+        say(self, *summary(str(study), findings), f"  results in {out}")
+
+
+def stem(path: Path) -> str:
+    """A study's name from its path: a folder's, or a file's without its endings."""
+    name = path.resolve().name
+    for ending in (".nii.gz", ".nii", ".nrrd"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
