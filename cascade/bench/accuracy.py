@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascade.bench.cases import find
 from cascade.bench.metrics import Score, score
 from cascade.bench.statistics import Summary, summarise
 from cascade.findings import Findings
@@ -36,11 +35,12 @@ class Row:
 
 
 def stored(roots: Iterable[Path]) -> Iterator[Opened]:
-    """Studies with truth that lie in folders, one at a time."""
+    """Studies with truth that lie in folders of any layout that training reads, one at a time."""
+    from cascade.training.datasets import open_cases
+
     for root in roots:
-        for place in find(root):
-            study, truth = place.open()
-            yield place.name, study, truth
+        for case in open_cases(root):
+            yield case.name, case.study, case.truth
 
 
 def simulated(seeds: Iterable[int], anatomies: list[Path]) -> Iterator[Opened]:

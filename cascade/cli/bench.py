@@ -28,10 +28,10 @@ class Accuracy(Command):
     For example:
         cascade-bench accuracy SIMULATED -o OUT
         cascade-bench accuracy --seeds 0-19 --members
-        cascade-bench accuracy CTPA/fumpe-pat001   (ct/*.dcm and embolus.nii.gz)
+        cascade-bench accuracy CTPA              (folders with ct/*.dcm and embolus.nii.gz)
 
     Attributes:
-        studies: Folders of simulated or labelled studies, searched through.
+        studies: Folders of simulated or labelled studies, or of plain scans, which are taken to show no embolism.
         seeds: Simulate these seeds as well, such as 0-19 or 3,5,8.
         anatomy: Label maps to simulate on: a folder with a split.csv, or files; procedural by default.
         split: Which anatomies of split.csv.
