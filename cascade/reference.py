@@ -225,7 +225,8 @@ def _lung_components(coarse: _Coarse, air: Mask) -> Mask:
     edge = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for plane in ~coarse.valid])
     least = max(min(5.0, coarse.slab_mm * len(coarse.z) / 10) / coarse.voxel_ml, 1)
     keep = np.zeros(len(size), bool)
-    low, high, largest = len(coarse.z), 0, 0
+    mains: list[tuple[slice, slice, slice]] = []
+    largest = 0
     for n in sorted(np.flatnonzero(size >= least), key=lambda n: -size[n]):
         box = statistics["bounding_boxes"][n]
         part = labels[box] == n
@@ -235,14 +236,25 @@ def _lung_components(coarse: _Coarse, air: Mask) -> Mask:
             continue
         if size[n] >= _FRAGMENT * largest:
             largest = max(largest, int(size[n]))
-            low, high = min(low, box[0].start), max(high, box[0].stop)
+            mains.append(box)
             keep[n] = True
             continue
-        # Bowel lies below the lungs or holds purer gas; an arm or a blanket at the edge of the picture encloses air.
-        within = part[max(low - box[0].start, 0) : max(high - box[0].start, 0)].sum() > 0.5 * size[n]
+        # Bowel lies below the lungs or holds purer gas; arms, blankets and tables enclose air outside or at the edge.
+        within = part[_overlap(box, mains)].sum() > 0.5 * size[n]
         gas = float(np.percentile(values[part], 10)) < _FRAGMENT_GAS_HU
         keep[n] = within and not gas and not (part & edge[box]).any()
     return np.asarray(keep[labels])
+
+
+def _overlap(box: tuple[slice, slice, slice], mains: list[tuple[slice, slice, slice]]) -> tuple[slice, ...]:
+    """The part of a box that lies in the box around `mains`, counted from its own corner."""
+    return tuple(
+        slice(
+            max(min(m[a].start for m in mains) - box[a].start, 0),
+            max(max(m[a].stop for m in mains) - box[a].start, 0),
+        )
+        for a in range(3)
+    )
 
 
 def _sides(coarse: _Coarse, lungs: Mask) -> Labels:
@@ -320,7 +332,12 @@ def _refine(study: Study, coarse: _Coarse, sides: Labels, air: Mask) -> Labels:
     fine = np.zeros(study.hu.shape, np.uint8)
     nearest = np.abs(np.arange(study.hu.shape[0])[:, None] - np.array(coarse.z)[None, :]).argmin(axis=1)
     # The lattice runs from origin by step: the inverse is a warp with nearest neighbours.
-    matrix = np.array([[1 / coarse.step[1], 0, -coarse.origin[1] / coarse.step[1]], [0, 1 / coarse.step[0], -coarse.origin[0] / coarse.step[0]]])
+    matrix = np.array(
+        [
+            [1 / coarse.step[1], 0, -coarse.origin[1] / coarse.step[1]],
+            [0, 1 / coarse.step[0], -coarse.origin[0] / coarse.step[0]],
+        ]
+    )
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     rows, columns = study.hu.shape[1:]
     for k in np.unique(nearest):
@@ -353,7 +370,12 @@ def _disc(radius: int) -> NDArray[np.uint8]:
 
 
 def _erode(mask: Mask, radius: int) -> Mask:
-    return np.stack([cv2.erode(plane.astype(np.uint8), _disc(radius), borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0 for plane in mask])
+    return np.stack(
+        [
+            cv2.erode(plane.astype(np.uint8), _disc(radius), borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
+            for plane in mask
+        ]
+    )
 
 
 def _open(mask: Mask, radius: int) -> Mask:
