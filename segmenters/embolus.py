@@ -165,8 +165,9 @@ def _plane(known: Field, z: int, truth: Findings) -> NDArray[np.float32]:
 
 def _centres(first: int, last: int, points: int, overlap: int, step: float) -> list[float]:
     """Centres (voxels) of the fewest tiles of `points` lattice points that cover `first`..`last`."""
-    length, tile = last - first, points * step
-    count = 1 if length <= tile else 1 + int(np.ceil((length - tile) / ((points - overlap) * step)))
+    # Two points less than a tile has: its lattice is snapped to millimetres, and its rim has no neighbour beyond.
+    length, tile = last - first, (points - 2) * step
+    count = 1 if length <= tile else 1 + int(np.ceil((length - tile) / ((points - 2 - overlap) * step)))
     if count == 1:
         return [(first + last) / 2]
     return [float(c) for c in np.linspace(first + tile / 2, last - tile / 2, count)]
