@@ -1,0 +1,148 @@
+"""What is particular to training the classifiers: which slices to draw, and what stands for lung and for none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.findings import Findings, Slices
+from cascade.reference import find_lungs
+from cascade.stage import Learned
+from cascade.training import negatives
+from cascade.training.augment import AugmentConfig
+from cascade.training.case import Case
+from cascade.training.planes import Plane, PlaneConfig, collect
+from classifiers import LungFilter
+
+QUESTIONS = {"lung_filter": ("lung", "pe"), "siamese": ("pe",)}
+
+LUNG_CM2 = 5.0
+"""A slice shows lung from this area on."""
+
+_UNSURE_CM2 = (2.5, 7.5)
+
+PLANES = {
+    # Bodies lie, and scanners see, in every way; the answer depends on no side, so mirroring is allowed.
+    "lung_filter": PlaneConfig(
+        shares={"no_lung": 0.45, "lung": 0.25, "no_embolus": 0.15, "embolus": 0.15},
+        kinds={"labelled": 2.0, "made": 1.5, "filled": 0.7, "real": 1.0, "simulated": 0.7, "procedural": 0.3},
+        mirror=0.25,
+    ),
+    # Emboli are small: the picture is moved less, and blurred as little as scanners do.
+    "siamese": PlaneConfig(
+        shares={"embolus": 0.5, "no_embolus": 0.5},
+        kinds={"simulated": 1.0, "procedural": 0.3, "hybrid": 0.5, "real": 0.3, "labelled": 0.3},
+        margin=40,
+        rotate_degrees=15.0,
+        quarter_turns=0.0,
+        scale=(0.85, 1.2),
+        shift=12.0,
+        crop=0.1,
+        density=(0.7, 1.4),
+        augment=AugmentConfig(),
+    ),
+}
+
+
+def class_of(target: NDArray[np.float32]) -> str:
+    """The class by which a slice is drawn, from a target of the lung filter `[2]` or of the Siamese stage `[1]`."""
+    lung, pe = (float(target[0]), float(target[1])) if len(target) == 2 else (1.0, float(target[0]))
+    if math.isnan(lung):
+        return "unknown"
+    if lung < 0.5:
+        return "no_lung"
+    if math.isnan(pe):
+        return "lung"
+    return "embolus" if pe >= 0.5 else "no_embolus"
+
+
+def planes_of(cases: Iterable[Case], stage: Learned, config: PlaneConfig, most: int, seed: int = 0) -> list[Plane]:
+    """The pool of a stage: the cases' slices; for the lung filter, made slices without lung as well.
+
+    Args:
+        cases: Whatever knows something of its slices; lung by slice is taken from the lungs where it is not given.
+        stage: `LungFilter` or `Siamese`.
+        config: Its margin is used.
+        most: Slices of one case at most.
+        seed: Of what is made.
+    """
+    rng = np.random.default_rng(seed)
+    pool: list[Plane] = []
+    for case in cases:
+        known = with_lung_slices(case)
+        pool += collect(known, stage, config.margin, most)
+        if isinstance(stage, LungFilter) and case.kind == "real":
+            pool += filled(known, stage, config.margin, 2 * most, rng)
+    if isinstance(stage, LungFilter) and pool:
+        size = stage.config.size + config.margin
+        for i in range(600):
+            hu = negatives.make((size, size), stage.config.pixel_mm, rng)
+            pool.append(Plane(_int16(hu), np.zeros(2, np.float32), "made", f"made {i}"))
+    return pool
+
+
+def with_lung_slices(case: Case) -> Case:
+    """The case with lung known slice by slice, by the threshold finder where its truth does not say.
+
+    Slices with an area near 5 cm2 stay unknown: the finder's error is of that size.
+    """
+    known = case.truth.slices
+    if (known is not None and np.isfinite(known.lung).any()) or case.study.grid.shape[0] < 10:
+        return case
+    spacing = case.study.grid.spacing
+    area = find_lungs(case.study).mask.sum(axis=(1, 2)) * spacing[1] * spacing[2] / 100
+    lung = (area >= LUNG_CM2).astype(np.float32)
+    lung[(area >= _UNSURE_CM2[0]) & (area < _UNSURE_CM2[1])] = np.nan
+    slices = replace(known or Slices.unknown(len(lung)), lung=lung)
+    return replace(case, truth=replace(case.truth, slices=slices))
+
+
+def filled(case: Case, stage: LungFilter, margin: int, most: int, rng: np.random.Generator) -> list[Plane]:
+    """Slices of a real chest with organs where the lungs were: no lung."""
+    wide = LungFilter(config=replace(stage.config, size=stage.config.size + margin))
+    lungs = find_lungs(case.study).mask
+    frames = [f for f in wide.frames(case.study, Findings(case.study.grid)) if lungs[f.z].any()]
+    out: list[Plane] = []
+    for frame in frames[:: max(len(frames) // most, 1)]:
+        hu = wide.cut(case.study, frame)[0]
+        # Airways are no lung to the finder, but a slice without lung has none.
+        mask = (frame.cut_labels(lungs[frame.z]) > 0) | _inner_gas(hu)
+        made = negatives.fill_lungs(hu, mask, stage.config.pixel_mm, rng)
+        out.append(Plane(_int16(made), np.zeros(2, np.float32), "filled", case.patient))
+    return out
+
+
+def gas(pixel_mm: float) -> Any:
+    """A change for `Planes`: gas in the bowel, often where there is no lung, seldom where there is some."""
+
+    def change(hu: NDArray[np.float32], name: str, rng: np.random.Generator) -> NDArray[np.float32]:
+        often, most = (0.35, 8) if name == "no_lung" else (0.1, 2)
+        return negatives.add_gas(hu, pixel_mm, rng, most) if rng.random() < often else hu
+
+    return change
+
+
+def split(cases: Sequence[Case], held: Iterable[str]) -> Iterator[list[Case]]:
+    """The cases of all other patients, then those of the patients `held`."""
+    names = set(held)
+    yield [case for case in cases if case.patient not in names]
+    yield [case for case in cases if case.patient in names]
+
+
+def _inner_gas(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Points under -500 HU that no air at the picture's rim reaches."""
+    import cv2
+
+    low = (hu < -500).astype(np.uint8)
+    low = np.pad(low, 1, constant_values=1)
+    cv2.floodFill(low, None, (0, 0), 0)
+    return np.asarray(low[1:-1, 1:-1] > 0)
+
+
+def _int16(hu: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.rint(np.clip(hu, -3000, 4000)).astype(np.int16)

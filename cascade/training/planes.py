@@ -1,0 +1,221 @@
+"""Single slices to learn from: a pool drawn by class, kind and patient, moved and changed in HU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cascade.geometry import AIR_HU
+from cascade.stage import Learned
+from cascade.training.augment import AugmentConfig, intensity
+from cascade.training.case import Case
+
+Change = Callable[[NDArray[np.float32], str, np.random.Generator], NDArray[np.float32]]
+"""Changes a slice's HU given the name of its class, without changing what is true of it."""
+
+UNCHANGED: AugmentConfig = AugmentConfig(chance=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One slice.
+
+    Attributes:
+        hu: int16 `[y, x]`, what the stage cuts, with a margin of `PlaneConfig.margin` points.
+        target: float32 `[questions]`; NaN where unknown.
+        kind: Where it comes from, as `Case.kind`.
+        patient: Patients are drawn alike, however many slices each has.
+    """
+
+    hu: NDArray[np.int16]
+    target: NDArray[np.float32]
+    kind: str
+    patient: str
+
+
+@dataclass(frozen=True)
+class PlaneConfig:
+    """How slices are drawn and moved.
+
+    Attributes:
+        shares: How often each class is drawn; classes without slices are left out.
+        kinds: How often each kind is drawn within a class, likewise; 1 where not named.
+        margin: Points beyond the picture on both sides together, for turning and shifting.
+        rotate_degrees: Largest rotation, either way.
+        quarter_turns: Probability of a further 90, 180 or 270 degrees: patients lie prone or on a side.
+        mirror: Probability of swapping left and right; 0 for a stage that tells sides.
+        scale: Smallest and largest magnification.
+        shift: Largest shift, points.
+        crop: Probability of a smaller field of view: a circle or a rectangle, air outside.
+        density: Factor range on HU above -1000 in lung: deep breath to opaque.
+        augment: Changes of contrast, noise and kernel.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    kinds: Mapping[str, float] = field(default_factory=dict)
+    margin: int = 64
+    rotate_degrees: float = 20.0
+    quarter_turns: float = 0.1
+    mirror: float = 0.0
+    scale: tuple[float, float] = (0.7, 1.3)
+    shift: float = 20.0
+    crop: float = 0.25
+    density: tuple[float, float] = (0.4, 2.0)
+    augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(noise_hu=80, blur=2.5, shift_hu=40))
+
+
+def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list[Plane]:
+    """A case's slices as the stage cuts them, with a margin; those of which nothing is known are left out.
+
+    Args:
+        case: Where they come from.
+        stage: A classifier stage with a `config.size`.
+        margin: Points beyond the picture, both sides together.
+        most: At most so many, evenly spread over each class.
+    """
+    config: Any = stage.config  # type: ignore[attr-defined]  # each classifier has one
+    wide: Learned = type(stage)(config=replace(config, size=config.size + margin))  # type: ignore[call-arg]
+    frames = [(f, wide.target(case.study, case.truth, f)) for f in wide.frames(case.study, case.truth)]
+    known = [(f, t) for f, t in frames if np.isfinite(t).any()]
+    step = max(len(known) / most, 1.0)
+    some = [known[int(i * step)] for i in range(int(len(known) / step))]
+    limit = (-32768, 32767)
+    return [
+        Plane(np.clip(np.rint(wide.cut(case.study, f)[0]), *limit).astype(np.int16), t, case.kind, case.patient)
+        for f, t in some
+    ]
+
+
+class Planes:
+    """Draws augmented slices: first the class, then the kind, then the patient, then the slice.
+
+    Args:
+        planes: The pool.
+        stage: Dresses what is drawn.
+        classes: Name of a slice's class from its target.
+        config: How often, and how far moved.
+        change: A further change of HU, before anything else.
+
+    Raises:
+        ValueError: No class has slices.
+    """
+
+    def __init__(
+        self,
+        planes: Iterable[Plane],
+        stage: Learned,
+        classes: Callable[[NDArray[np.float32]], str],
+        config: PlaneConfig,
+        change: Change | None = None,
+    ) -> None:
+        self.stage, self.config, self.change = stage, config, change
+        self.pool: dict[str, dict[str, dict[str, list[Plane]]]] = {}
+        for plane in planes:
+            kinds = self.pool.setdefault(classes(plane.target), {})
+            kinds.setdefault(plane.kind, {}).setdefault(plane.patient, []).append(plane)
+        self.shares = {c: config.shares.get(c, 0.0) for c in self.pool if config.shares.get(c, 0.0) > 0}
+        if not self.shares:
+            raise ValueError(f"no slices of any class among {sorted(config.shares)}; got {sorted(self.pool)}")
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A view `[channel, y, x]` and its target `[questions]`."""
+        name = _choose(self.shares, rng)
+        kinds = self.pool[name]
+        patients = kinds[_choose({k: self.config.kinds.get(k, 1.0) for k in kinds}, rng)]
+        slices = patients[str(rng.choice(sorted(patients)))]
+        plane = slices[int(rng.integers(len(slices)))]
+        hu = plane.hu.astype(np.float32)
+        if self.change is not None:
+            hu = self.change(hu, name, rng)
+        hu = self._intensity(self._move(hu, rng), rng)
+        return self.stage.dress(hu[None]), plane.target
+
+    def _move(self, hu: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        config, size = self.config, hu.shape[0] - self.config.margin
+        angle = float(rng.uniform(-config.rotate_degrees, config.rotate_degrees))
+        if rng.random() < config.quarter_turns:
+            angle += 90.0 * int(rng.integers(1, 4))
+        scale = float(np.exp(rng.uniform(*np.log(config.scale))))
+        matrix: NDArray[Any] = cv2.getRotationMatrix2D(((hu.shape[1] - 1) / 2, (hu.shape[0] - 1) / 2), angle, scale)
+        matrix[:, 2] += rng.uniform(-config.shift, config.shift, 2) - config.margin / 2
+        if rng.random() < config.mirror:
+            matrix[0] = -matrix[0]
+            matrix[0, 2] += size - 1
+        moved = cv2.warpAffine(hu, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=AIR_HU)
+        if rng.random() < config.crop:
+            moved[~_field_of_view(size, rng)] = AIR_HU
+        return np.asarray(moved, dtype=np.float32)
+
+    def _intensity(self, hu: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        if rng.random() < self.config.augment.chance:
+            factor = np.exp(rng.uniform(*np.log(self.config.density)))
+            hu = np.where(hu < -400, np.minimum(-1000 + (hu + 1000) * factor, -300), hu).astype(np.float32)
+        return np.asarray(intensity(hu[None], rng, self.config.augment)[0])
+
+
+class Judge:
+    """Balanced accuracy and area under the ROC curve of each question on held-out slices as they are."""
+
+    def __init__(self, planes: Sequence[Plane], stage: Learned, questions: Sequence[str], margin: int) -> None:
+        self.planes, self.stage, self.questions, self.margin = list(planes), stage, tuple(questions), margin
+
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        """`NAME_balanced` (at 0.5) and `NAME_auc` of each question that has both answers, and `score`, their mean."""
+        answers = self.answers(network)
+        targets = np.stack([plane.target for plane in self.planes])
+        figures: dict[str, float] = {}
+        for i, name in enumerate(self.questions):
+            known = np.isfinite(targets[:, i])
+            truth, p = targets[known, i] >= 0.5, answers[known, i]
+            if truth.any() and not truth.all():
+                figures[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
+                figures[f"{name}_auc"] = auc(truth, p)
+        return {**figures, "score": float(np.mean(list(figures.values()))) if figures else 0.0}
+
+    def answers(self, network: nn.Module, batch: int = 16) -> NDArray[np.float32]:
+        """Probabilities `[n, questions]`."""
+        rim = self.margin // 2
+        out: list[NDArray[np.float32]] = []
+        for start in range(0, len(self.planes), batch):
+            some = self.planes[start : start + batch]
+            inner = [p.hu[rim : p.hu.shape[0] - rim, rim : p.hu.shape[1] - rim].astype(np.float32) for p in some]
+            views = torch.from_numpy(np.stack([self.stage.dress(hu[None]) for hu in inner]))
+            views = views.contiguous(memory_format=torch.channels_last)
+            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+                out.append(torch.sigmoid(network(views).float()).numpy())
+        return np.concatenate(out)
+
+
+def balanced_accuracy(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:
+    """Mean of sensitivity and specificity."""
+    return float((answer[truth].mean() + (~answer[~truth]).mean()) / 2)
+
+
+def auc(truth: NDArray[np.bool_], score: NDArray[np.float32]) -> float:
+    """Area under the ROC curve: how often a positive scores above a negative, ties counting half."""
+    positive, negative = np.sort(score[truth]), score[~truth]
+    below = len(positive) - np.searchsorted(positive, negative, side="right")
+    equal = np.searchsorted(positive, negative, side="right") - np.searchsorted(positive, negative, side="left")
+    return float((below + 0.5 * equal).sum() / (len(positive) * len(negative)))
+
+
+def _choose(shares: Mapping[str, float], rng: np.random.Generator) -> str:
+    names = sorted(shares)
+    weights = np.array([shares[n] for n in names])
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+
+
+def _field_of_view(size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    y, x = np.mgrid[:size, :size]
+    cy, cx = size / 2 + rng.uniform(-0.08, 0.08, 2) * size
+    if rng.random() < 0.5:
+        return np.asarray((y - cy) ** 2 + (x - cx) ** 2 < (rng.uniform(0.4, 0.52) * size) ** 2)
+    half = rng.uniform(0.38, 0.5, 2) * size
+    return np.asarray((np.abs(y - cy) < half[0]) & (np.abs(x - cx) < half[1]))
