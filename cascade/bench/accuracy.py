@@ -11,6 +11,7 @@ from cascade.bench.metrics import Score, score
 from cascade.bench.statistics import Summary, summarise
 from cascade.findings import Findings
 from cascade.study import Study
+from segmenters import EmbolusEnsemble
 
 if TYPE_CHECKING:
     from cascade.cascade import Cascade
@@ -68,13 +69,15 @@ def measure(cascade: Cascade, cases: Iterable[Opened], members: bool = False) ->
 
 def alone(cascade: Cascade) -> dict[str, Callable[[Study], Findings]]:
     """The cascade once for each network of the embolus stage, with only that network in it."""
+    from cascade.cascade import Cascade
+
     variants: dict[str, Callable[[Study], Findings]] = {}
-    for i, stage in enumerate(cascade.stages):
-        nets = getattr(stage, "nets", {})
-        if stage.name == "embolus" and len(nets) > 1:
-            for name, net in nets.items():
-                member = type(stage)({name: net}, stage.config)
-                variants[name] = cascade.with_stage(i, member)
+    for stage in cascade.learned:
+        if isinstance(stage, EmbolusEnsemble) and len(stage.nets) > 1:
+            for name, net in stage.nets.items():
+                member = EmbolusEnsemble({name: net}, stage.config)
+                stages = [member if one is stage else one for one in cascade.learned]
+                variants[name] = Cascade(stages, cascade.bundle, cascade.choice, cascade.operating_point)
     return variants
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.options import Number, existing
+from cascade.cli.options import Series, existing
 from cascade.cli.program import OK, Command
 
 
@@ -24,12 +24,12 @@ class Inspect(Command):
     Attributes:
         path: A study (DICOM folder, NIfTI, NRRD) or a bundle (a folder with manifest.json).
         json: Print JSON.
-        series: Number of the series to read, where a folder holds several.
+        series: Number, UID or description of the series to read, where a folder holds several.
     """
 
     path: Positional[Annotated[Path, arg(metavar="STUDY|BUNDLE")]]
     json: bool = False
-    series: Number = None
+    series: Series = None
 
     def run(self) -> int:
         """Print it."""
@@ -39,7 +39,7 @@ class Inspect(Command):
         return OK
 
 
-def _study(path: Path, series: int | None) -> dict[str, Any]:
+def _study(path: Path, series: str | None) -> dict[str, Any]:
     from cascade.reading import read
 
     study = read(path, series=series)

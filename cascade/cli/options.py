@@ -15,7 +15,7 @@ Device = Annotated[str, arg(aliases=["-d"], metavar="DEVICE")]
 Runtime = Literal["auto", "torch", "openvino", "openvino-bf16"]
 Studies = Positional[Annotated[tuple[Path, ...], arg(metavar="STUDY [STUDY ...]")]]
 Bundle = Annotated[Path | None, arg(metavar="FOLDER")]
-Number = Annotated[int | None, arg(metavar="NUMBER")]
+Series = Annotated[str | None, arg(metavar="SERIES")]
 
 FORMATS = ("json", "csv", "nifti", "html")
 

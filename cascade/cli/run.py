@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from cascade.cli.options import Bundle, Device, Number, Out, Runtime, Studies, existing, formats, usable_out
+from cascade.cli.options import Bundle, Device, Out, Runtime, Series, Studies, existing, formats, usable_out
 from cascade.cli.program import OK, PART_FAILED, Command, complain
 from cascade.cli.terminal import progress_bar, say, summary
 from cascade.errors import CascadeError, UsageError
@@ -31,7 +31,7 @@ class Run(Command):
         study: DICOM folder, NIfTI or NRRD file; several make a batch.
         out: Folder for the results; written whole or not at all.
         json: Print findings.json to stdout as well; one line a study where there are several.
-        series: Number of the series to read, where a folder holds several; chosen and explained by default.
+        series: Number, UID or description of the series to read, where a folder holds several; chosen and explained by default.
         device: Where the networks run: auto, cpu, gpu or gpu:N.
         bundle: Folder of weights; the shipped ones by default.
         runtime: What runs the networks; the device's fastest by default, torch is the reference.
@@ -41,7 +41,7 @@ class Run(Command):
     study: Studies
     out: Out
     json: bool = False
-    series: Number = None
+    series: Series = None
     device: Device = "auto"
     bundle: Bundle = None
     runtime: Runtime = "auto"

@@ -1,0 +1,126 @@
+"""`cascade simulate`: CT pulmonary angiograms with their truth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from cascade.cli.folder import whole
+from cascade.cli.options import Out, existing, usable_out
+from cascade.cli.overrides import override
+from cascade.cli.program import OK, Command
+from cascade.cli.terminal import progress_bar, say
+from cascade.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from cascade.phantom import Simulation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulate(Command):
+    """Simulate CT pulmonary angiograms with emboli, and write them with their truth.
+
+    For example:
+        cascade simulate -o SET -n 20
+        cascade simulate -o SET --anatomy MAPS --split train --emboli 1-5 --seed 100
+        cascade simulate -o SET --onto STUDY
+        cascade simulate -o SET simulation.slice_mm=[1.0] simulation.slice_weights=[1]
+
+    Attributes:
+        overrides: What may vary, such as simulation.noise_hu=[10,20]; all of it is in cascade/phantom/config.py.
+        out: Folder for the set: index.csv and a folder a study.
+        number: How many studies.
+        seed: Of the first study; the next ones count on.
+        emboli: Emboli a study: 0, 3 or 1-5; every second study has some by default.
+        anatomy: Label maps (1 artery, 2 vein, 3 lung) that take turns: a file, or a folder, with split.csv for --split;
+            procedural anatomies by default.
+        split: Which anatomies of split.csv.
+        format: As a scanner sends them, or one NIfTI a study.
+        onto: Paint emboli into the arteries of this real study instead.
+    """
+
+    overrides: Positional[Annotated[tuple[str, ...], arg(metavar="[KEY=VALUE ...]")]] = ()
+    out: Out
+    number: Annotated[int, arg(aliases=["-n"], name="n")] = 1
+    seed: int = 0
+    emboli: Annotated[str, arg(metavar="COUNT")] = ""
+    anatomy: Annotated[Path | None, arg(metavar="FILE|FOLDER")] = None
+    split: str = ""
+    format: Literal["dicom", "nifti"] = "dicom"
+    onto: Annotated[Path | None, arg(metavar="STUDY")] = None
+
+    def run(self) -> int:
+        """Simulate them one by one; the set appears when all are there."""
+        if self.number < 1:
+            raise UsageError(f"-n must be 1 or more, got {self.number}")
+        ranges = emboli_range(self.emboli)
+        usable_out(self.out, "index.csv")
+        maps = anatomies(self.anatomy, self.split)
+        from cascade.phantom import SetWriter, Simulation
+
+        config = override({"simulation": Simulation(**ranges)}, self.overrides)["simulation"]
+        with whole(self.out) as out, progress_bar(self) as progress:
+            written = SetWriter(out, self.format)
+            for i in range(self.number):
+                written.add(self._one(config, self.seed + i, maps), split=self.split)
+                if progress is not None:
+                    progress("studies", i + 1, self.number)
+        say(self, f"{self.number} studies in {self.out}, listed in {self.out / 'index.csv'}")
+        return OK
+
+    def _one(self, config: Simulation, seed: int, maps: list[Path]) -> Any:
+        from cascade.phantom import load_anatomy, simulate
+
+        return simulate(config, seed, load_anatomy(maps[seed % len(maps)]) if maps else None)
+
+
+def emboli_range(text: str) -> Mapping[str, Any]:
+    """The fields of a `Simulation` that say how many emboli: `0`, `3` or `1-5`; none for an empty text.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if not text:
+        return {}
+    match = re.fullmatch(r"(\d+)(?:(?:-|\.\.)(\d+))?", text)
+    if match is None:
+        raise UsageError(f"--emboli {text!r} is no count; write 0, 3 or 1-5")
+    low, high = int(match[1]), int(match[2] or match[1])
+    if low > high:
+        raise UsageError(f"--emboli {text!r} counts down; write the smaller number first")
+    if high == 0:
+        return {"positive": 0.0}
+    return {"emboli": (max(low, 1), high), **({} if low == 0 else {"positive": 1.0})}
+
+
+def anatomies(path: Path | None, split: str) -> list[Path]:
+    """The label maps to simulate on: a file, or those of a folder, of one split where that is asked for.
+
+    Raises:
+        InputError: There are none.
+        UsageError: A split was asked for, and the folder has no split.csv.
+    """
+    if path is None:
+        return []
+    existing(path)
+    if path.is_file():
+        return [path]
+    maps = sorted(path.glob("*.nii.gz"))
+    if split:
+        listed = path / "split.csv"
+        if not listed.is_file():
+            raise UsageError(f"--split {split} needs {listed}, with the columns id and split")
+        import csv
+
+        with listed.open(newline="", encoding="utf-8") as file:
+            chosen = {row["id"] for row in csv.DictReader(file) if row["split"] == split}
+        maps = [one for one in maps if one.name.removesuffix(".nii.gz") in chosen]
+    if not maps:
+        of = f" of split {split!r}" if split else ""
+        raise InputError("E_NO_ANATOMY", f"{path} holds no label maps (*.nii.gz){of}; name another --anatomy or --split")
+    return maps

@@ -1,0 +1,102 @@
+"""`cascade-train`: data in, a run folder with a bundle out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from cascade.cli.options import Bundle, existing
+from cascade.cli.program import OK, Command, Program
+from cascade.cli.terminal import say
+from cascade.errors import UsageError
+
+if TYPE_CHECKING:
+    from cascade.bundle import Bundle as Weights
+
+Folders = Annotated[tuple[Path, ...], arg(metavar="FOLDER [FOLDER ...]")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Command):
+    """Options that all training has.
+
+    Attributes:
+        overrides: Settings by dotted key, such as plan.weight_decay=0.02.
+        data: Folders to learn from: simulated sets, labelled studies, plain scans, stored cases.
+        validation: Folders of other patients, to choose the best weights by.
+        out: Run folder, which must be new; runs/NAME, runs/NAME2 ... by default.
+        bundle: Bundle that supplies the other stages.
+        steps: Batches.
+        minutes: Stop the clock here; 0 for no limit.
+        batch_size: Samples a batch.
+        learning_rate: Highest rate.
+        seed: Of everything random.
+    """
+
+    overrides: Positional[Annotated[tuple[str, ...], arg(metavar="[KEY=VALUE ...]")]] = ()
+    data: Folders = ()
+    validation: Folders = ()
+    out: Annotated[Path | None, arg(aliases=["-o"], metavar="RUN")] = None
+    bundle: Bundle = None
+    steps: Annotated[int | None, arg(metavar="INT")] = None
+    minutes: Annotated[float | None, arg(metavar="FLOAT")] = None
+    batch_size: Annotated[int | None, arg(metavar="INT")] = None
+    learning_rate: Annotated[float | None, arg(metavar="FLOAT")] = None
+    seed: Annotated[int | None, arg(metavar="INT")] = None
+
+    def checked(self) -> None:
+        """Refuse what cannot be trained with, before anything heavy is imported.
+
+        Raises:
+            UsageError: No data were named.
+            InputError: A folder is not there.
+        """
+        if not self.data:
+            raise UsageError("no data to learn from; give --data FOLDER")
+        for folder in (*self.data, *self.validation):
+            existing(folder)
+
+    def plan(self) -> Any:
+        """The plan with the flags that were given."""
+        from cascade.training.loop import Plan
+
+        flags = {
+            "steps": self.steps,
+            "minutes": self.minutes,
+            "batch": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+        }
+        return replace(Plan(), **{name: value for name, value in flags.items() if value is not None})
+
+    def base(self) -> Weights | None:
+        """The bundle to add to."""
+        from cascade.bundle import load
+
+        return None if self.bundle is None else load(self.bundle)
+
+    def finished(self, run: Path) -> int:
+        """Say where the result is."""
+        say(self, f"trained; the bundle is {run / 'bundle'}")
+        return OK
+
+
+def new_run(out: Path | None, name: str) -> Path:
+    """The run folder: the one that was asked for, else the first of runs/NAME, runs/NAME2, ... that is free."""
+    if out is not None:
+        return out
+    names = (name if i == 1 else f"{name}{i}" for i in itertools.count(1))
+    return next(folder for folder in (Path("runs") / one for one in names) if not folder.exists())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program `cascade-train`. Returns its exit code."""
+    from cascade.cli.train_segmenter import Segmenter
+
+    about = "Trains the networks of a cascade, and fits its fusion."
+    return Program("cascade-train", about, {"segmenter": Segmenter})(arguments)

@@ -1,0 +1,54 @@
+"""`cascade-train segmenter`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from cascade.cli.overrides import override
+from cascade.cli.train import Training, new_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmenter(Training):
+    """Train one network of the embolus ensemble.
+
+    For example:
+        cascade simulate -n 40 -o SET --seed 100
+        cascade-train segmenter --data SET --validation HELD -o RUN --net tiny_attention_resunet
+        cascade-train segmenter --data SET --bundle weights --minutes 30 arguments.width=16 crops.size=[128,128]
+
+    Attributes:
+        net: Name of the network.
+        start: Weights (safetensors) to begin with.
+    """
+
+    net: str = "attention_resunet"
+    start: Annotated[Path | None, arg(metavar="FILE")] = None
+
+    def run(self) -> int:
+        """Train it."""
+        self.checked()
+        from cascade.training.augment import AugmentConfig
+        from cascade.training.recipes import train_segmenter
+        from cascade.training.segmenter import CropConfig
+        from segmenters.embolus import EmbolusConfig
+
+        settings = override(
+            {
+                "arguments": {},
+                "stage": EmbolusConfig(),
+                "plan": self.plan(),
+                "crops": CropConfig(),
+                "augment": AugmentConfig(),
+            },
+            self.overrides,
+        )
+        out = new_run(self.out, "segmenter")
+        train_segmenter(
+            self.data, self.validation, out, net=self.net, start=self.start, base=self.base(), **settings
+        )
+        return self.finished(out)
