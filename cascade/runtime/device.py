@@ -48,7 +48,9 @@ def choose(device: str = "auto", runtime: str | None = None) -> Choice:
         if runtime not in (None, "torch"):
             return Choice(str(runtime), "cpu")
         count, why = _gpus()
-        return Choice("torch", "cuda:0") if count else Choice(runtime or DEFAULT_CPU, "cpu", f"running on the CPU: {why}")
+        return (
+            Choice("torch", "cuda:0") if count else Choice(runtime or DEFAULT_CPU, "cpu", f"running on the CPU: {why}")
+        )
     if runtime not in (None, "torch"):
         raise UsageError(f"runtime {runtime!r} runs on the CPU only; use runtime 'torch' for {device!r}", "E_DEVICE")
     count, why = _gpus()

@@ -53,7 +53,7 @@ def settle_ultralytics() -> None:
     from ultralytics.utils import SETTINGS, USER_CONFIG_DIR
 
     if SETTINGS.get("sync"):
-        SETTINGS.update({"sync": False})
+        SETTINGS.update({"sync": False})  # type: ignore[no-untyped-call]
     font = Path(USER_CONFIG_DIR) / "Arial.ttf"
     if not font.exists():
         font.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,19 @@
+"""The last stage: from voxels and slice scores to lesions, a probability, and a decision with its reason."""
+
+from __future__ import annotations
+
+from cascade.fusion.fit import fit, fit_measured, inputs_of, measure
+from cascade.fusion.parameters import Calibration, FusionParameters, LesionModel, OperatingPoint
+from cascade.fusion.stage import Fusion
+
+__all__ = [
+    "Calibration",
+    "Fusion",
+    "FusionParameters",
+    "LesionModel",
+    "OperatingPoint",
+    "fit",
+    "fit_measured",
+    "inputs_of",
+    "measure",
+]

@@ -1,0 +1,274 @@
+"""Fitting the fusion on exams whose truth is known: thresholds, lesion model, exam model, calibration, points.
+
+Everything that a figure is stated for was measured on exams that the models had not seen: both models are
+cross-validated by patient, calibration and operating points come from those answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.errors import UsageError
+from cascade.findings import Findings
+from cascade.fusion.candidates import Candidates, find, score
+from cascade.fusion.logistic import Values, fit_monotone, folds, platt, wilson
+from cascade.fusion.parameters import (
+    EXAM_INPUTS,
+    LESION_INPUTS,
+    Calibration,
+    FusionParameters,
+    LesionModel,
+    OperatingPoint,
+)
+from cascade.fusion.stage import NO_LESION, exam_inputs
+from cascade.study import Study
+
+Case = tuple[Study | None, Findings, Findings]
+"""A study (not needed), the findings after the embolus stage, and the truth."""
+
+LEAST_EXAMS = 5
+SENSITIVITY = 0.95  # what rule_out aims at
+SPECIFICITY = 0.95  # what rule_in aims at
+_OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
+_GROW = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What an exam gives to the fit; small, so that many exams fit into memory.
+
+    Attributes:
+        findings: Without voxels.
+        positive: Truth.
+        inputs: Of the lesion model, `[n, k]`; empty where there is no candidate, None where nobody looked.
+        volume_mm3: Of the candidates, `[n]`.
+        true: Which candidates are emboli, `[n]`.
+    """
+
+    findings: Findings
+    positive: bool
+    inputs: Values | None
+    volume_mm3: Values
+    true: NDArray[np.bool_]
+
+
+def fit(
+    cases: Sequence[Case],
+    inputs: Sequence[str] = EXAM_INPUTS,
+    patients: Sequence[str] | None = None,
+    measured_on: str = "validation exams",
+) -> FusionParameters:
+    """Fit everything on the given exams.
+
+    Args:
+        cases: Read twice, one at a time: a sequence that loads from disk will do.
+        inputs: The exam model's; `inputs_of` names those that a subset of stages supplies.
+        patients: Whose each exam is; None for a patient an exam.
+        measured_on: What to say of the exams in the bundle.
+
+    Raises:
+        UsageError: There are too few exams with or without embolism.
+    """
+    lesions = replace(LesionModel(), grow=_fit_grow(cases), seed=0.0)
+    return fit_measured([measure(case, lesions) for case in cases], lesions, inputs, patients, measured_on)
+
+
+def inputs_of(stages: Sequence[str]) -> tuple[str, ...]:
+    """The exam inputs that these learned stages supply."""
+    supply = {"lesion": "embolus", "volume": "embolus", "siamese": "siamese", "filter": "lung_filter"}
+    return tuple(name for name in EXAM_INPUTS if supply[name] in stages)
+
+
+def measure(case: Case, lesions: LesionModel) -> Measured:
+    """What one exam gives, at a grow threshold."""
+    _, findings, truth = case
+    candidates = find(findings, lesions)
+    small = replace(findings, embolus=None, arteries=None, spread=None, labels=None, lesions=None)
+    if candidates is None:
+        return Measured(small, is_positive(truth), None, np.zeros(0), np.zeros(0, bool))
+    table = candidates.inputs()
+    inputs = np.stack([table[name] for name in LESION_INPUTS], axis=1)
+    return Measured(small, is_positive(truth), inputs, candidates.volume_mm3, _true(candidates, truth))
+
+
+def fit_measured(
+    exams: Sequence[Measured],
+    lesions: LesionModel,
+    inputs: Sequence[str] = EXAM_INPUTS,
+    patients: Sequence[str] | None = None,
+    measured_on: str = "validation exams",
+) -> FusionParameters:
+    """Fit on exams that were measured before; another subset of inputs needs no second look at the voxels."""
+    y = np.array([exam.positive for exam in exams], dtype=np.float64)
+    if min(y.sum(), len(y) - y.sum()) < LEAST_EXAMS:
+        raise UsageError(
+            f"the fusion needs at least {LEAST_EXAMS} exams with and {LEAST_EXAMS} without embolism, "
+            f"got {int(y.sum())} and {int(len(y) - y.sum())}; add validation studies",
+            "E_TOO_FEW_EXAMS",
+        )
+    if not inputs:
+        raise UsageError("the fusion has no input: no stage scores slices or voxels", "E_NO_INPUT")
+    fold = folds([bool(v) for v in y], patients)
+    unseen = [np.zeros(0)] * len(exams)
+    if "lesion" in inputs:
+        for k in np.unique(fold):
+            model = _fit_lesions([exam for exam, f in zip(exams, fold, strict=True) if f != k], lesions)
+            for i in np.flatnonzero(fold == k).tolist():
+                unseen[i] = _odds(model, exams[i])
+        lesions = _fit_lesions(exams, lesions)
+        lesions = replace(lesions, threshold=_lesion_threshold(exams, unseen))
+    x = np.array([_exam_row(exam, odds, lesions, inputs) for exam, odds in zip(exams, unseen, strict=True)])
+    baselines = _baselines(x[y == 0])
+    odds = np.zeros(len(exams))
+    for k in np.unique(fold):
+        intercept, weights = fit_monotone(x[fold != k] - baselines, y[fold != k])
+        odds[fold == k] = intercept + np.nan_to_num(x[fold == k] - baselines) @ weights
+    slope, offset = platt(odds, y)
+    probability = 1 / (1 + np.exp(-(slope * odds + offset)))
+    intercept, weights = fit_monotone(x - baselines, y)
+    note = f"{measured_on}: {int(y.sum())} with, {int(len(y) - y.sum())} without embolism, cross-validated by patient"
+    return FusionParameters(
+        inputs=tuple(inputs),
+        coefficients={name: round(float(w), 6) for name, w in zip(inputs, weights, strict=True)},
+        baselines={name: round(float(b), 6) for name, b in zip(inputs, baselines, strict=True)},
+        intercept=round(intercept, 6),
+        calibration=Calibration(round(slope, 6), round(offset, 6)),
+        lesions=lesions,
+        operating_points=operating_points(probability, y, note),
+        fitted_on=note,
+    )
+
+
+def operating_points(probability: Values, y: Values, measured_on: str) -> dict[str, OperatingPoint]:
+    """`rule_out` keeps 95 % sensitivity, `rule_in` 95 % specificity, `balanced` has the best sum of both.
+
+    Where the exams are so well parted that the two would cross, they change places: what lies between them was
+    not seen in validation, and is for review.
+    """
+    cuts = _cuts(probability)
+    sensitivity = np.array([(probability[y > 0.5] >= c).mean() for c in cuts])
+    specificity = np.array([(probability[y <= 0.5] < c).mean() for c in cuts])
+    low = float(cuts[sensitivity >= SENSITIVITY].max())
+    high = float(cuts[specificity >= SPECIFICITY].min())
+    best = sensitivity + specificity
+    middle = float(np.median(cuts[best >= best.max() - 1e-9]))
+    low, high = min(low, high), max(low, high)
+    middle = min(max(middle, low), high)
+    return {
+        name: _point(value, probability, y, measured_on)
+        for name, value in (("rule_out", low), ("balanced", middle), ("rule_in", high))
+    }
+
+
+def is_positive(truth: Findings) -> bool:
+    """Whether the truth holds an embolus: by its voxels, else by its exam.
+
+    Raises:
+        UsageError: The truth says neither.
+    """
+    if truth.embolus is not None:
+        return bool((truth.embolus.values >= 128).any())
+    if truth.labels is not None:
+        return bool(truth.labels.values.any())
+    if truth.exam is not None and truth.exam.decision in ("positive", "negative"):
+        return truth.exam.decision == "positive"
+    raise UsageError("a case's truth says nothing of embolism: neither voxels nor an exam's label", "E_NO_TRUTH")
+
+
+def _cuts(probability: Values) -> Values:
+    """Thresholds midway between neighbouring probabilities, and one beyond each end."""
+    values = np.unique(probability)
+    return np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2, [(values[-1] + 1) / 2]])
+
+
+def _point(threshold: float, probability: Values, y: Values, measured_on: str) -> OperatingPoint:
+    threshold = round(threshold, 6)
+    hits, with_it = int((probability[y > 0.5] >= threshold).sum()), int((y > 0.5).sum())
+    clear, without = int((probability[y <= 0.5] < threshold).sum()), int((y <= 0.5).sum())
+    interval = {"sensitivity": _rounded(wilson(hits, with_it)), "specificity": _rounded(wilson(clear, without))}
+    return OperatingPoint(threshold, round(hits / with_it, 6), round(clear / without, 6), interval, measured_on)
+
+
+def _rounded(pair: tuple[float, float]) -> tuple[float, float]:
+    return round(pair[0], 4), round(pair[1], 4)
+
+
+def _fit_grow(cases: Sequence[Case]) -> float:
+    """The voxel threshold with the best mean Dice over the exams with emboli, by histograms alone."""
+    scores = []
+    for _, findings, truth in cases:
+        if findings.embolus is None or not is_positive(truth):
+            continue
+        mask = truth.mask()
+        inside = mask[findings.embolus.box.slices]
+        values = findings.embolus.values
+        everything = np.cumsum(np.bincount(values.ravel(), minlength=256)[::-1])[::-1]
+        hit = np.cumsum(np.bincount(values[inside], minlength=256)[::-1])[::-1]
+        at = [max(round(t * 255), 1) for t in _GROW]
+        scores.append([2 * hit[a] / max(everything[a] + mask.sum(), 1) for a in at])
+    if not scores:
+        return LesionModel().grow
+    return _GROW[int(np.argmax(np.mean(scores, axis=0)))]
+
+
+def _fit_lesions(exams: Sequence[Measured], lesions: LesionModel) -> LesionModel:
+    found = [exam for exam in exams if exam.inputs is not None and len(exam.inputs)]
+    if not found:
+        return lesions
+    x = np.concatenate([exam.inputs for exam in found if exam.inputs is not None])
+    y = np.concatenate([exam.true for exam in found]).astype(np.float64)
+    # Exams count alike, however many components they have.
+    weight = np.concatenate([np.full(len(exam.true), 1 / np.sqrt(len(exam.true))) for exam in found])
+    baselines = _baselines(x)
+    intercept, weights = fit_monotone(x - baselines, y, weight=weight)
+    return replace(
+        lesions,
+        intercept=round(intercept, 6),
+        coefficients={name: round(float(w), 6) for name, w in zip(LESION_INPUTS, weights, strict=True)},
+        baselines={name: round(float(b), 6) for name, b in zip(LESION_INPUTS, baselines, strict=True)},
+    )
+
+
+def _odds(model: LesionModel, exam: Measured) -> Values:
+    if exam.inputs is None:
+        return np.zeros(0)
+    return score(model, {name: exam.inputs[:, i] for i, name in enumerate(LESION_INPUTS)}, len(exam.inputs))
+
+
+def _lesion_threshold(exams: Sequence[Measured], unseen: Sequence[Values]) -> float:
+    """The probability from which components are kept: best F1 over the lesions, all exams together."""
+    odds = np.concatenate([np.zeros(0), *unseen])
+    true = np.concatenate([np.zeros(0, bool), *[exam.true for exam in exams]])
+    if not true.any() or true.all():
+        return LesionModel().threshold
+    p = 1 / (1 + np.exp(-odds))
+    cuts = _cuts(p)
+    f1 = np.array([2 * (true & (p >= c)).sum() / ((p >= c).sum() + true.sum()) for c in cuts])
+    return round(float(np.median(cuts[f1 >= f1.max() - 1e-9])), 6)
+
+
+def _exam_row(exam: Measured, odds: Values, lesions: LesionModel, inputs: Sequence[str]) -> list[float]:
+    if exam.inputs is None:
+        row = exam_inputs(exam.findings, None)
+    else:
+        row = exam_inputs(exam.findings, odds)
+        kept = 1 / (1 + np.exp(-odds)) >= lesions.threshold
+        row["volume"] = float(np.log1p(exam.volume_mm3[kept].sum()))
+        row["lesion"] = float(np.clip(odds.max(initial=NO_LESION), NO_LESION, -NO_LESION))
+    return [row[name] for name in inputs]
+
+
+def _baselines(x: Values) -> Values:
+    """Mean of the known values of each column; 0 where none is."""
+    known = np.isfinite(x)
+    return np.asarray(np.where(known, x, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
+
+
+def _true(candidates: Candidates, truth: Findings) -> NDArray[np.bool_]:
+    mask = (truth.mask() if truth.embolus is not None else truth.lesion_mask() > 0)[candidates.box.slices]
+    hit = np.bincount(candidates.labels[mask], minlength=len(candidates) + 1)[1:]
+    return np.asarray(hit >= np.maximum(_OVERLAP * candidates.voxels, 1))

@@ -1,0 +1,94 @@
+"""What the fusion holds: a few numbers that were fitted, and what was measured with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LESION_INPUTS = ("volume", "peak", "mean", "artery", "in_tree", "near_tree", "agreement")
+"""Inputs of the lesion model; each is turned so that more of it speaks for an embolus."""
+
+EXAM_INPUTS = ("lesion", "volume", "siamese", "filter")
+"""Inputs of the exam model: strongest lesion's log-odds, log volume of the lesions, log-odds of the slice scores."""
+
+POINTS = ("rule_out", "balanced", "rule_in")
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on the exam's probability, and how it did.
+
+    Attributes:
+        threshold: Exams at or above it are positive.
+        sensitivity: On the exams it was fitted on, cross-validated.
+        specificity: Likewise.
+        interval: Wilson 95 % intervals of "sensitivity" and "specificity".
+        measured_on: Which exams, how many.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+    interval: Mapping[str, tuple[float, float]]
+    measured_on: str
+
+
+@dataclass(frozen=True)
+class LesionModel:
+    """From the probability field to lesions.
+
+    Attributes:
+        grow: Voxels from this probability on belong to a component.
+        seed: A component needs one voxel from this probability on.
+        min_volume_mm3: And at least this volume.
+        intercept: Log-odds of a component whose inputs equal their baselines.
+        coefficients: Log-odds a unit of each input; never negative.
+        baselines: Mean of each input over the components it was fitted on; taken where an input is unknown.
+        threshold: Components from this probability on are lesions.
+    """
+
+    grow: float = 0.5
+    seed: float = 0.5
+    min_volume_mm3: float = 10.0
+    intercept: float = 0.0
+    coefficients: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt's: log-odds become `slope * log-odds + offset`, fitted on exams that the model had not seen."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class FusionParameters:
+    """All of it. The defaults are the unfitted state: components at one half, and no word about the exam.
+
+    Attributes:
+        inputs: The exam model's, in order; empty where nothing was fitted.
+        coefficients: Log-odds a unit of each input; never negative.
+        baselines: Mean of each input over the exams without embolism; effects are counted from there.
+        intercept: Log-odds of an exam whose inputs equal their baselines, before calibration.
+        calibration: Of the log-odds.
+        lesions: The lesion model.
+        operating_points: `rule_out`, `balanced`, `rule_in`.
+        fitted_on: Which exams.
+    """
+
+    inputs: tuple[str, ...] = ()
+    coefficients: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    intercept: float = 0.0
+    calibration: Calibration = Calibration()
+    lesions: LesionModel = LesionModel()
+    operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
+    fitted_on: str = ""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is a model of the exam."""
+        return bool(self.inputs) and set(POINTS) <= set(self.operating_points)

@@ -1,0 +1,211 @@
+"""The fusion stage: gates, lesions, the exam's probability and the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.errors import UsageError
+from cascade.findings import Contribution, Decision, Exam, Field, Findings, Lesion
+from cascade.fusion.candidates import Candidates, find, logit, score, side_of
+from cascade.fusion.parameters import EXAM_INPUTS, POINTS, FusionParameters
+from cascade.quality import Gates, judge
+from cascade.registry import nearest
+from cascade.stage import Watch
+from cascade.study import Note, Study
+
+NO_LESION = -6.0
+"""Log-odds of the strongest lesion where there is no candidate at all."""
+
+TOP_MM = 15.0
+"""A slice classifier speaks for an exam by the mean of its highest scores over so much of the patient."""
+
+
+class Fusion:
+    """What voxels and slices mean for the patient.
+
+    Reads     study (for the gates), findings.embolus, arteries, spread, slices, lungs
+    Returns   findings.lesions, labels, exam, quality, and warnings
+
+    Args:
+        parameters: Fitted; the defaults name lesions at one half and abstain.
+        gates: When to abstain.
+        operating_point: None for three answers (negative, review, positive); a name for two.
+    """
+
+    name = "fusion"
+
+    def __init__(
+        self,
+        parameters: FusionParameters | None = None,
+        gates: Gates | None = None,
+        operating_point: str | None = None,
+    ) -> None:
+        if operating_point is not None and operating_point not in POINTS:
+            raise UsageError(
+                f"unknown operating point {operating_point!r}; {nearest(operating_point, POINTS)}", "E_OPERATING_POINT"
+            )
+        self.parameters = parameters or FusionParameters()
+        self.gates = gates or Gates()
+        self.operating_point = operating_point
+
+    def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
+        """Judge the study, name the lesions, answer for the exam."""
+        verdict = judge(study, findings, self.gates)
+        candidates = find(findings, self.parameters.lesions)
+        odds = _odds(self.parameters, candidates)
+        findings = _with_lesions(findings, candidates, odds, self.parameters.lesions.threshold)
+        warnings = findings.warnings + verdict.warnings
+        if verdict.abstain:
+            exam = Exam("abstain", reason=" ".join(f"{n.code}: {n.text}." for n in verdict.abstain))
+        elif not self.parameters.fitted:
+            note = Note("W_FUSION_NOT_FITTED", "no fusion was fitted for these stages, so the exam has no probability")
+            warnings += (note,)
+            exam = Exam("abstain", reason=f"{note.code}: {note.text}.")
+        else:
+            exam = self._exam(findings, odds)
+        if watch is not None:
+            watch(1, 1)
+        return replace(findings, exam=exam, quality=verdict.quality, warnings=warnings)
+
+    def _exam(self, findings: Findings, odds: NDArray[np.float64] | None) -> Exam:
+        parameters = self.parameters
+        values = exam_inputs(findings, odds)
+        probability, contributions = answer(parameters, values)
+        points = parameters.operating_points
+        if self.operating_point is not None:
+            threshold = points[self.operating_point].threshold
+            decision: Decision = "positive" if probability >= threshold else "negative"
+        elif probability >= points["rule_in"].threshold:
+            decision = "positive"
+        else:
+            decision = "review" if probability >= points["rule_out"].threshold else "negative"
+        name = self.operating_point or ("rule_in" if decision == "positive" else "rule_out")
+        reason = _reason(findings, decision, probability, points[name].threshold, name, contributions)
+        return Exam(decision, probability, name, reason, contributions)
+
+
+def exam_inputs(findings: Findings, odds: NDArray[np.float64] | None) -> dict[str, float]:
+    """The exam model's inputs; NaN where unknown.
+
+    Args:
+        findings: With lesions and slice scores.
+        odds: Log-odds of all candidates, those that were not kept included; None where nobody looked.
+    """
+    values = dict.fromkeys(EXAM_INPUTS, float("nan"))
+    if odds is not None:
+        values["lesion"] = float(np.clip(odds.max(initial=NO_LESION), NO_LESION, -NO_LESION))
+        values["volume"] = float(np.log1p(sum(lesion.volume_mm3 for lesion in findings.lesions or ())))
+    if findings.slices is not None:
+        for name, scores in (("siamese", findings.slices.pe_siamese), ("filter", findings.slices.pe_filter)):
+            values[name] = _top(scores, findings.grid.spacing[0])
+    return values
+
+
+def answer(parameters: FusionParameters, values: Mapping[str, float]) -> tuple[float, tuple[Contribution, ...]]:
+    """The calibrated probability, and what each input added to its log-odds, largest first."""
+    slope = parameters.calibration.slope
+    contributions = []
+    total = slope * parameters.intercept + parameters.calibration.offset
+    for name in parameters.inputs:
+        base = parameters.baselines.get(name, 0.0)
+        value = values[name] if np.isfinite(values[name]) else base
+        effect = slope * parameters.coefficients.get(name, 0.0) * (value - base)
+        total += effect
+        contributions.append(Contribution(name, round(value, 6), round(effect, 6)))
+    contributions.sort(key=lambda c: -abs(c.effect))
+    return round(float(1 / (1 + np.exp(-np.clip(total, -30, 30)))), 6), tuple(contributions)
+
+
+def _odds(parameters: FusionParameters, candidates: Candidates | None) -> NDArray[np.float64] | None:
+    if candidates is None:
+        return None
+    model = parameters.lesions
+    if not model.coefficients:
+        # Unfitted: a component is as sure as its surest voxel.
+        return logit(candidates.peak)
+    return score(model, candidates.inputs(), len(candidates))
+
+
+def _with_lesions(
+    findings: Findings, candidates: Candidates | None, odds: NDArray[np.float64] | None, threshold: float
+) -> Findings:
+    if candidates is None or odds is None:
+        return replace(findings, lesions=None, labels=None)
+    probability = np.round(1 / (1 + np.exp(-odds)), 6)
+    kept = np.flatnonzero(probability >= threshold)
+    # By probability, then volume; the place decides what is left, so that the order is always the same one.
+    kept = kept[np.lexsort((candidates.first[kept], -candidates.volume_mm3[kept], -probability[kept]))]
+    renumber: NDArray[np.unsignedinteger[Any]]
+    renumber = np.zeros(len(candidates) + 1, np.uint8 if len(kept) < 256 else np.uint16)
+    renumber[kept + 1] = np.arange(1, len(kept) + 1)
+    labels = Field(np.asarray(renumber[candidates.labels]), candidates.box)
+    lesions = tuple(
+        _lesion(findings, candidates, int(i), n, float(probability[i])) for n, i in enumerate(kept, start=1)
+    )
+    return replace(findings, lesions=lesions, labels=labels)
+
+
+def _lesion(findings: Findings, candidates: Candidates, i: int, number: int, probability: float) -> Lesion:
+    x, y, z = (round(float(v), 3) for v in findings.grid.to_mm(candidates.centroid[i]))
+    return Lesion(
+        number=number,
+        voxels=int(candidates.voxels[i]),
+        volume_mm3=round(float(candidates.volume_mm3[i]), 3),
+        probability=probability,
+        probability_max=round(float(candidates.peak[i]), 6),
+        probability_mean=round(float(candidates.mean[i]), 6),
+        centroid_mm=(x, y, z),
+        slices=(int(candidates.first[i]), int(candidates.last[i])),
+        side=side_of(candidates, i + 1, findings),
+        artery=_known(candidates.artery[i]),
+        disagreement=_known(candidates.spread[i]),
+    )
+
+
+def _known(value: Any) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _top(scores: NDArray[np.float32], spacing_mm: float) -> float:
+    """Mean log-odds of the highest scores over `TOP_MM` of the patient; NaN where no slice was seen."""
+    known = scores[np.isfinite(scores)]
+    if not known.size:
+        return float("nan")
+    count = max(round(TOP_MM / spacing_mm), 1)
+    return float(logit(np.sort(known)[-count:], 0.005).mean())
+
+
+_WORDS = {
+    "lesion": "the strongest lesion",
+    "volume": "the lesions' volume",
+    "siamese": "the Siamese classifier's highest slices",
+    "filter": "the lung filter's highest slices",
+}
+
+
+def _reason(
+    findings: Findings,
+    decision: str,
+    probability: float,
+    threshold: float,
+    point: str,
+    contributions: tuple[Contribution, ...],
+) -> str:
+    side = "at or above" if probability >= threshold else "under"
+    text = f"{decision}: probability {probability:.2f} is {side} {point} ({threshold:.2f})"
+    if findings.lesions:
+        first = findings.lesions[0]
+        where = "on both sides" if first.side == "both" else f"on the {first.side}"
+        text += f"; the most probable of {len(findings.lesions)} lesions has {first.volume_mm3:.0f} mm3 {where}"
+        text += f" at z = {first.centroid_mm[2]:.0f} mm"
+    elif findings.lesions is not None:
+        text += "; no lesion was found"
+    if contributions and contributions[0].effect:
+        most = contributions[0]
+        text += f"; most came from {_WORDS[most.input]} ({most.effect:+.1f} log-odds)"
+    return text + "."
