@@ -129,10 +129,10 @@ class _Mosaic:
         self.weight = np.zeros(self.sum.shape[1:], dtype=np.float32)
 
     def add(self, frame: Frame, answer: NDArray[Any]) -> None:
-        weight = frame.paste(_hill(frame.size), self.rows, self.columns)
+        hill = _hill(frame.size)
         for channel in range(3):
-            self.sum[channel] += weight * frame.paste(answer[channel], self.rows, self.columns)
-        self.weight += weight
+            self.sum[channel] += frame.paste(hill * answer[channel], self.rows, self.columns)
+        self.weight += frame.paste(hill, self.rows, self.columns)
 
     def values(self) -> NDArray[np.uint8]:
         mean = self.sum / np.maximum(self.weight, 1e-6)

@@ -17,8 +17,8 @@ from cascade.training.loop import Plan, fit, start_from
 from cascade.training.losses import embolus_and_artery
 from cascade.training.run import Run
 from cascade.training.segmenter import CropConfig, Crops, Judge
-from segmenters import NETWORKS, EmbolusEnsemble
-from segmenters.embolus import EmbolusConfig
+from segmenters import NETWORKS
+from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 
 
 def train_segmenter(

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from cascade.errors import InputError
 from cascade.training.case import Case
-from cascade.training.datasets import labelled, scans, simulated, stored
+from cascade.training.datasets import labelled, scans, simulated, slices, stored
 
-LAYOUTS = (stored, simulated, labelled, scans)
+LAYOUTS = (stored, simulated, slices, labelled, scans)
 
 
 def open_cases(folder: Path) -> Iterator[Case]:
     """The cases of a folder, one at a time.
 
     A folder of `*.case` files, a set that `cascade simulate` wrote, a labelled study or a folder of them (`ct/` with
-    `embolus.nii.gz`), or a folder of unlabelled DICOM scans, which are taken to show no embolism.
+    `embolus.nii.gz`), single slices with `labels.csv`, or a folder of unlabelled DICOM scans, which are taken to show
+    no embolism.
 
     Raises:
         InputError: The folder has none of these layouts.
