@@ -15,6 +15,7 @@ _SWITCHES = {
     "YOLO_OFFLINE": "1",  # the online check by DNS, update check, events, Sentry
     "YOLO_AUTOINSTALL": "0",  # pip and uv at run time
     "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
+    "ULTRALYTICS_SAFE_LOAD": "1",  # its own .pt files with weights_only
     "NNCF_CI": "1",  # telemetry
     "NO_ALBUMENTATIONS_UPDATE": "1",  # version check at import
     "HF_HUB_OFFLINE": "1",  # timm and segmentation-models-pytorch ask it for weights
@@ -36,6 +37,7 @@ def go_offline() -> None:
     """Set the switches; call it before the first import of any of these libraries. Calling it again is free."""
     os.environ.update(_SWITCHES)
     os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder() / "ultralytics"))
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
     # Ultralytics sets this to 1 at import where it is unset, and a core is lost.
     os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     # OpenVINO and NNCF take their own stubs where this module cannot be imported.
