@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cascade.cli.bench import numbers
+from cascade.cli.options import formats, usable_out
+from cascade.cli.overrides import override
+from cascade.cli.run import stem
+from cascade.cli.simulate import anatomies, emboli_range
+from cascade.cli.train import new_run
+from cascade.errors import InputError, UsageError
+from cascade.windows import Window
+
+
+def test_output_types_always_hold_json():
+    assert formats("csv, NIFTI") == ("json", "csv", "nifti")
+
+
+def test_a_wrong_output_type_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="'nifty' in --ot; did you mean 'nifti'"):
+        formats("json,nifty")
+
+
+def test_a_folder_of_other_files_is_not_written_into(tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match="E_OUT"):
+        usable_out(tmp_path)
+
+
+def test_earlier_results_may_be_replaced(tmp_path: Path):
+    (tmp_path / "DONE").touch()
+    assert usable_out(tmp_path) == tmp_path
+
+
+def test_a_file_is_no_place_for_results(tmp_path: Path):
+    (tmp_path / "out").touch()
+    with pytest.raises(UsageError, match="takes a folder"):
+        usable_out(tmp_path / "out")
+
+
+def test_a_study_is_called_after_its_file_without_endings():
+    assert stem(Path("a/chest.1.nii.gz")) == "chest.1"
+    assert stem(Path("a/b.c")) == "b.c"
+
+
+def test_emboli_are_a_count_or_a_range():
+    assert emboli_range("0") == {"positive": 0.0}
+    assert emboli_range("3") == {"emboli": (3, 3), "positive": 1.0}
+    assert emboli_range("0-4") == {"emboli": (1, 4)}
+    assert emboli_range("") == {}
+
+
+@pytest.mark.parametrize("text", ["many", "-3", "5-1", "1-"])
+def test_other_counts_of_emboli_are_refused(text: str):
+    with pytest.raises(UsageError, match="--emboli"):
+        emboli_range(text)
+
+
+def test_seeds_are_numbers_and_ranges():
+    assert numbers("0-2, 7") == [0, 1, 2, 7]
+    assert numbers("") == []
+
+
+def test_label_maps_are_those_of_the_split(tmp_path: Path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.nii.gz").touch()
+    (tmp_path / "split.csv").write_text("id,split\na,train\nb,test\n")
+    assert [p.name for p in anatomies(tmp_path, "train")] == ["a.nii.gz"]
+    assert len(anatomies(tmp_path, "")) == 2
+    with pytest.raises(InputError, match="E_NO_ANATOMY"):
+        anatomies(tmp_path, "validation")
+
+
+def test_an_override_replaces_one_value():
+    settings = override({"window": Window(40, 400), "arguments": {}}, ["window.width=350", "arguments.width=16"])
+    assert settings == {"window": Window(40, 350.0), "arguments": {"width": 16}}
+
+
+def test_an_unknown_override_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'width'"):
+        override({"window": Window(40, 400)}, ["window.widht=350"])
+    with pytest.raises(UsageError, match="did you mean 'window'"):
+        override({"window": Window(40, 400)}, ["windwo.width=350"])
+
+
+def test_an_override_of_the_wrong_type_is_refused():
+    with pytest.raises(UsageError, match=r"window\.width must be float"):
+        override({"window": Window(40, 400)}, ["window.width=wide"])
+
+
+def test_a_training_run_never_takes_a_used_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "segmenter").mkdir(parents=True)
+    assert new_run(None, "segmenter") == Path("runs/segmenter2")
