@@ -1,0 +1,12 @@
+"""The simulator: CT pulmonary angiograms with exact truth, on real label maps or on an anatomy of its own.
+
+`simulate(config, seed, anatomy)` gives a `Study` and its truth as `Findings`.
+"""
+
+from cascade.phantom.anatomy import Anatomy, load
+from cascade.phantom.canvas import LABELS
+from cascade.phantom.config import Simulation
+from cascade.phantom.errors import PhantomError
+from cascade.phantom.simulate import Simulated, simulate
+
+__all__ = ["LABELS", "Anatomy", "PhantomError", "Simulated", "Simulation", "load", "simulate"]

@@ -1,0 +1,114 @@
+"""What a simulated study may vary in: one frozen value, every range with its unit."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+from cascade.phantom.errors import PhantomError
+
+Range = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """The ranges that a simulated CT pulmonary angiogram is drawn from.
+
+    Ranges are (low, high) and drawn from uniformly unless said otherwise; chances are 0..1.
+
+    Attributes:
+        canvas_mm: Voxel of the isotropic canvas that tissue is painted on, mm; 2.0 is for fast tests.
+        matrix: Rows and columns of the study.
+        positive: Chance that a study has emboli at all.
+        emboli: Fewest and most emboli of a study that has some.
+        burden_ml: Range that the total clot volume is clipped to, ml (drawn log-normally, median 6 ml).
+        clot_hu: Mean HU of a clot.
+        chronic: Chance that an embolus hugs the wall or is a web, as old ones do.
+        contrast_hu: Pulmonary trunk, HU above 0.
+        timing: Chances of an early, good and late bolus (veins and left heart dark, similar, brighter).
+        cava_hu: Superior vena cava in an early or good bolus, HU.
+        pixel_mm: Pixel spacing that the field of view is clipped to, mm.
+        fov_mm: Field of view; the drawn value is widened to hold both lungs where it can, mm.
+        slice_mm: Distances between slices to choose from, mm.
+        slice_weights: Chance of each distance in `slice_mm`.
+        thickness: Slice thickness in slice distances.
+        noise_hu: Standard deviation of noise in the middle of the chest, HU (log-uniform).
+        sharpness: Kernel, 0 soft to 1 sharp with overshoot.
+        scale: Factor of the anatomy's size on each axis.
+        bend_mm: Amplitude of the smooth deformation of the anatomy, mm.
+        rotation_deg: Rotation about the long axis, degrees either way.
+        crop_mm: How far the scan may end inside the lungs at each end, mm (chance `crop`).
+        crop: Chance of such a cut at each end.
+        fat_mm: Subcutaneous fat, mm.
+        arms_down: Chance that the arms lie beside the body.
+        mimics: Factor on the chance of every mimic below; 0 leaves a clean chest.
+        nodes: Fewest and most lymph nodes beside central arteries and airways.
+        enlarged_nodes: Chance that a study has enlarged nodes.
+        consolidation: Chance of consolidated or collapsed lung.
+        dependent: Chance of dependent (posterior, basal) density.
+        effusion: Chance of pleural effusion, each side.
+        mucus: Chance of bronchi filled with mucus.
+        nodules: Chance of lung nodules.
+        motion: Chance of cardiac motion blur.
+        streaks: Chance of streaks from dense contrast in the cava.
+        emphysema: Chance of emphysema.
+        table: Chance that the table shows.
+    """
+
+    canvas_mm: float = 1.0
+    matrix: int = 512
+    positive: float = 0.5
+    emboli: tuple[int, int] = (1, 15)
+    burden_ml: Range = (0.03, 60.0)
+    clot_hu: Range = (30.0, 95.0)
+    chronic: float = 0.15
+    contrast_hu: Range = (150.0, 600.0)
+    timing: tuple[float, float, float] = (0.3, 0.5, 0.2)
+    cava_hu: Range = (250.0, 1500.0)
+    pixel_mm: Range = (0.55, 0.95)
+    fov_mm: Range = (290.0, 430.0)
+    slice_mm: tuple[float, ...] = (0.7, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+    slice_weights: tuple[float, ...] = (0.05, 0.2, 0.2, 0.15, 0.2, 0.15, 0.05)
+    thickness: Range = (1.0, 1.6)
+    noise_hu: Range = (7.0, 32.0)
+    sharpness: Range = (0.0, 1.0)
+    scale: Range = (0.86, 1.14)
+    bend_mm: Range = (2.0, 9.0)
+    rotation_deg: float = 7.0
+    crop_mm: Range = (0.0, 60.0)
+    crop: float = 0.25
+    fat_mm: Range = (4.0, 38.0)
+    arms_down: float = 0.2
+    mimics: float = 1.0
+    nodes: tuple[int, int] = (4, 22)
+    enlarged_nodes: float = 0.45
+    consolidation: float = 0.4
+    dependent: float = 0.6
+    effusion: float = 0.22
+    mucus: float = 0.3
+    nodules: float = 0.35
+    motion: float = 0.5
+    streaks: float = 0.7
+    emphysema: float = 0.15
+    table: float = 0.7
+
+    def __post_init__(self) -> None:
+        """Refuse a config that nothing can be drawn from."""
+        if not 0.4 <= self.canvas_mm <= 4.0:
+            raise PhantomError(f"canvas_mm is {self.canvas_mm}; expected 0.4 to 4.0 mm")
+        if not 32 <= self.matrix <= 2048:
+            raise PhantomError(f"matrix is {self.matrix}; expected 32 to 2048 pixels")
+        if not 0 <= self.emboli[0] <= self.emboli[1]:
+            raise PhantomError(f"emboli is {self.emboli}; expected fewest <= most, none negative")
+        if len(self.slice_mm) != len(self.slice_weights) or min(self.slice_mm) <= 0:
+            raise PhantomError("slice_mm needs one weight each in slice_weights, and distances above 0 mm")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if str(field.type) == "Range" and value[0] > value[1]:
+                raise PhantomError(f"{field.name} is {value}; expected low <= high")
+
+    def digest(self) -> str:
+        """First 16 hex digits of SHA-256 over the config, to name what a study was drawn from."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,71 @@
+"""Lung tissue: dark, denser at the back, with vessels too small for the label map; and blood in the vessels."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from cascade.phantom import contrast, shapes
+from cascade.phantom.canvas import LABELS, Canvas
+from cascade.phantom.config import Simulation
+from cascade.phantom.contrast import Bolus
+from cascade.phantom.landmarks import Landmarks
+from cascade.phantom.shapes import F32
+
+
+def tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
+    """Paint lung where the label map has lung, over whatever reached into it."""
+    mm = canvas.mm
+    box = ndimage.find_objects((canvas.lung > 0).view(np.uint8))[0]
+    shape = tuple(s.stop - s.start for s in box)
+    lung = canvas.lung[box]
+    hu = canvas.hu[box]
+    base = rng.uniform(-895, -800)
+    slope = rng.uniform(20, 90)
+    back = (np.linspace(-0.5, 0.5, shape[1], dtype=np.float32) * slope)[:, None]
+    slow = shapes.noise((shape[0], shape[1], shape[2]), 40 / mm, rng)
+    grain_sd = rng.uniform(10, 22)
+    specks = _Specks((shape[1], shape[2]), mm, rng)
+    emphysema = rng.random() < config.emphysema * min(config.mimics, 1.0)
+    holes = shapes.noise((shape[0], shape[1], shape[2]), 12 / mm, rng) if emphysema else None
+    for z in range(shape[0]):
+        if not lung[z].any():
+            continue
+        alpha = lung[z].astype(np.float32) / 255
+        fill = base + back + 14 * slow[z] + grain_sd * specks(z)
+        if holes is not None:
+            fill -= 90 * np.clip(holes[z] - 0.5, 0, 1)
+        fill = np.clip(fill, -985, -300)
+        hu[z] += alpha * (fill - hu[z])
+        canvas.labels[box][z][lung[z] >= 128] = LABELS["lung"]
+
+
+class _Specks:
+    """Grain of tiny vessels: mostly faint, some bright, carried on from slice to slice."""
+
+    def __init__(self, shape: tuple[int, int], mm: float, rng: np.random.Generator) -> None:
+        pool = rng.standard_normal((24, *shape), dtype=np.float32)
+        fine = ndimage.gaussian_filter(pool, (0.9 / mm, 0.9 / mm, 0.9 / mm), mode="wrap")
+        fine /= fine.std()
+        self.pool = fine + 0.9 * np.clip(fine - 1.6, 0, 4) ** 1.5 * 3
+        self.moves = rng.integers(0, min(shape), (64, 2))
+
+    def __call__(self, z: int) -> F32:
+        shift = self.moves[z // 24 % 64]
+        return np.roll(self.pool[z % 24], (int(shift[0]), int(shift[1])), (0, 1))
+
+
+def vessels(canvas: Canvas, bolus: Bolus, rng: np.random.Generator) -> tuple[shapes.Box, F32]:
+    """Paint veins, then arteries. Returns the box of the arteries and the blood in it, HU `[z, y, x]`."""
+    mm = canvas.mm
+    vein_box = ndimage.find_objects((canvas.vein > 0).view(np.uint8))[0]
+    alpha = canvas.vein[vein_box].astype(np.float32) / 255
+    shape = (alpha.shape[0], alpha.shape[1], alpha.shape[2])
+    blood = bolus.plain + (bolus.vein - bolus.plain) * contrast.uneven(shape, mm, bolus.mixing * 0.5, rng)
+    canvas.paint(alpha, blood, vein_box, "vein")
+    box = ndimage.find_objects((canvas.artery > 0).view(np.uint8))[0]
+    alpha = canvas.artery[box].astype(np.float32) / 255
+    shape = (alpha.shape[0], alpha.shape[1], alpha.shape[2])
+    blood = bolus.plain + (bolus.artery - bolus.plain) * contrast.uneven(shape, mm, bolus.mixing, rng)
+    canvas.paint(alpha, blood, box, "artery")
+    return box, blood

@@ -1,0 +1,198 @@
+"""What is not an embolus: nodes, strands, sick lung, fluid, nodules, a heart that moves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from cascade.phantom import shapes
+from cascade.phantom.canvas import LABELS, Canvas
+from cascade.phantom.config import Simulation
+from cascade.phantom.landmarks import Landmarks
+from cascade.phantom.scanner import Scan
+from cascade.phantom.shapes import F32
+from cascade.phantom.tree import Path
+
+
+def soft_tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
+    """Strands and remains of the thymus in the fat between the lungs."""
+    mm = canvas.mm
+    low, high = int(marks.diaphragm.max()), canvas.shape[0]
+    x0, x1 = (int(np.clip(marks.axis[1] + s * 75 / mm, 0, canvas.shape[2])) for s in (-1, 1))
+    box = (slice(min(low, high - 1), high), slice(0, canvas.shape[1]), slice(x0, x1))
+    shape = tuple(s.stop - s.start for s in box)
+    wide = shapes.noise((shape[0], shape[1], shape[2]), 9 / mm, rng)
+    narrow = shapes.noise((shape[0], shape[1], shape[2]), 3.5 / mm, rng)
+    amount = rng.uniform(0.1, 0.9) * config.mimics
+    front = np.clip((marks.trunk[1] - np.arange(shape[1], dtype=np.float32)) * mm / 15 + 1, 0, 1)[None, :, None]
+    thymus = rng.uniform(0, 0.7) if rng.random() < 0.5 else 0.0
+    inside = np.stack([marks.radius[:, x0:x1] < marks.hull[z][marks.direction[:, x0:x1]] for z in range(box[0].start, high)])
+    alpha = np.clip(0.45 * wide + 0.35 * narrow + amount - 0.95, 0, 1) * 0.9
+    alpha = np.maximum(alpha, thymus * front * np.clip(0.8 * wide + 0.6, 0, 1)) * inside
+    canvas.paint(np.asarray(alpha, np.float32), float(rng.uniform(20, 50)), box)
+
+
+def nodes(canvas: Canvas, marks: Landmarks, paths: list[Path], config: Simulation, rng: np.random.Generator) -> None:
+    """Lymph nodes beside central and hilar arteries, and under the fork of the airway."""
+    mm = canvas.mm
+    if not paths or config.mimics <= 0:
+        return
+    count = int(rng.integers(config.nodes[0], config.nodes[1] + 1) * min(config.mimics, 2.0))
+    large = rng.random() < config.enlarged_nodes * config.mimics
+    for _ in range(count):
+        path = paths[int(rng.integers(len(paths)))]
+        fits = np.flatnonzero((path.radius > 2.6) & (path.along > 8))
+        if not fits.size:
+            continue
+        at = int(rng.choice(fits))
+        size = rng.uniform(2.0, 4.0) if not large or rng.random() < 0.5 else rng.uniform(4.0, 9.5)
+        size = min(size, 1.6 * path.radius[at] + 1)
+        tangent = path.points[min(at + 1, len(path.points) - 1)] - path.points[at - 1]
+        side = shapes.unit(np.cross(tangent, rng.standard_normal(3)))
+        axes = np.array([shapes.unit(tangent + 1e-3), side, np.cross(shapes.unit(tangent + 1e-3), side)])
+        radii = size * np.array([rng.uniform(1.0, 1.7), rng.uniform(0.6, 0.9), rng.uniform(0.8, 1.1)])
+        centre = path.points[at] + side * (path.radius[at] + radii[1] * rng.uniform(0.75, 1.1)) / mm
+        hu = rng.uniform(20, 95)
+        canvas.paint_ellipsoid(centre, radii, hu, "node", axes)
+        if rng.random() < 0.2:
+            canvas.paint_ellipsoid(centre, radii * 0.45, -40.0, None, axes)
+        elif rng.random() < 0.06:
+            canvas.paint_ellipsoid(centre + rng.normal(0, 1, 3), radii * 0.35, rng.uniform(300, 900), None, axes)
+    for _ in range(int(rng.integers(2, 8))):
+        z = marks.fork[0] + rng.uniform(-30, 40) / mm
+        row = int(np.clip(z, 0, canvas.shape[0] - 1))
+        y = marks.spine[row, 0] - marks.spine_radius[row] - rng.uniform(16, 55) / mm
+        centre = np.array([z, y, marks.spine[row, 1] + rng.normal(0, 20) / mm])
+        radii = rng.uniform(2.0, 6.5 if large else 4.0) * np.array([1.3, 0.8, 1.0])
+        canvas.paint_ellipsoid(centre, radii, rng.uniform(25, 90), "node", shapes.random_axes(rng))
+
+
+def lung_changes(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
+    """Dependent density, consolidation, effusion and nodules; vessels are painted over them later."""
+    if config.mimics <= 0:
+        return
+    if rng.random() < config.dependent * config.mimics:
+        _dependent(canvas, marks, rng)
+    if rng.random() < config.consolidation * config.mimics:
+        for _ in range(int(rng.integers(1, 5))):
+            _consolidate(canvas, marks, rng)
+    for right in (True, False):
+        if rng.random() < config.effusion * config.mimics:
+            _effuse(canvas, marks, right, rng)
+    if rng.random() < config.nodules * config.mimics:
+        _nodules(canvas, marks, rng)
+
+
+def _dependent(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
+    mm = canvas.mm
+    reach, peak = rng.uniform(4, 22) / mm, rng.uniform(80, 520)
+    wave = shapes.noise(canvas.shape, 22 / mm, rng)
+    y0 = int(marks.axis[0])
+    for z in range(marks.lung_z[0], marks.lung_z[1]):
+        lung = canvas.lung[z] >= 128
+        rows = lung[y0:]
+        if not rows.any():
+            continue
+        # Depth measured straight forward from the hindmost lung voxel of each column.
+        last = rows.shape[0] - 1 - rows[::-1].argmax(0)
+        depth = (last[None, :] - np.arange(rows.shape[0])[:, None]).astype(np.float32)
+        lift = peak * np.exp(-np.maximum(depth, 0) / reach * (1.2 + 0.6 * wave[z, y0:])) * rows
+        part = canvas.hu[z, y0:]
+        np.minimum(part + lift, np.maximum(part, 45), out=part)
+
+
+def _consolidate(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
+    mm = canvas.mm
+    places = np.argwhere(marks.lung)
+    weight = np.exp(places[:, 1] / marks.lung.shape[1] * 2.5 - places[:, 0] / marks.lung.shape[0] * 1.5)
+    centre = places[rng.choice(len(places), p=weight / weight.sum())] * marks.step
+    radii = rng.uniform(6, 38) * rng.uniform(0.6, 1.4, 3) / mm
+    got = shapes.ellipsoid(canvas.shape, centre.astype(float), radii * 1.3)
+    if got is None:
+        return
+    box, distance = got
+    shape = (distance.shape[0], distance.shape[1], distance.shape[2])
+    ragged = distance + shapes.noise(shape, 8 / mm, rng) * 0.22 * radii.min() + shapes.noise(shape, 3 / mm, rng) * 0.8
+    alpha = shapes.soft(ragged + 0.15 * radii.min(), rng.uniform(2, 14)) * (canvas.lung[box].astype(np.float32) / 255)
+    hu = rng.uniform(25, 95) if rng.random() < 0.7 else rng.uniform(-650, -250)
+    grain = shapes.noise(shape, 2.5 / mm, rng) * 8
+    canvas.paint(alpha, np.asarray(hu + grain, np.float32), box, "consolidation" if hu > 0 else None)
+
+
+def _effuse(canvas: Canvas, marks: Landmarks, right: bool, rng: np.random.Generator) -> None:
+    """Fluid behind and below: it replaces lung near the hind wall, and what lay in it is squeezed."""
+    mm = canvas.mm
+    side = marks.right if right else marks.lung & ~marks.right
+    zs = np.flatnonzero(side.any((1, 2))) * marks.step
+    if not zs.size:
+        return
+    height = rng.uniform(0.25, 0.9) * (zs[-1] - zs[0])
+    thick = rng.uniform(8, 45) / mm
+    fluid, squeezed = rng.uniform(0, 28), rng.uniform(40, 110)
+    rind = rng.uniform(3, 22) / mm
+    wave = shapes.noise((canvas.shape[0], canvas.shape[2]), 40 / mm, rng) * 3 / mm
+    for z in range(int(zs[0]), int(min(zs[0] + height, canvas.shape[0]))):
+        level = thick * (1 - (z - zs[0]) / height) ** 0.8
+        coarse_z = min(z // marks.step, side.shape[0] - 1)
+        mask = cv2.resize(side[coarse_z].astype(np.uint8), canvas.shape[:0:-1], interpolation=cv2.INTER_NEAREST)
+        lung = (canvas.lung[z] >= 100) & (cv2.dilate(mask, np.ones((5, 5), np.uint8)) > 0)
+        if not lung.any():
+            continue
+        columns = lung.any(0)
+        last = lung.shape[0] - 1 - lung[::-1].argmax(0)
+        depth = (last[None, :] - np.arange(lung.shape[0])[:, None]).astype(np.float32)
+        wet = shapes.soft(depth - level - wave[z][None, :], 2.0) * (lung & columns[None, :])
+        rim = shapes.soft(depth - level - rind - 2 * wave[z][None, :], 4.0) * lung * (level > 2)
+        part = canvas.hu[z]
+        part += rim * (squeezed - part)
+        canvas.labels[z][rim >= 0.5] = LABELS["consolidation"]
+        part += wet * (fluid - part)
+        drowned = wet >= 0.5
+        canvas.labels[z][drowned] = LABELS["effusion"]
+        canvas.artery[z][drowned] = 0
+        canvas.vein[z][drowned] = 0
+
+
+def _nodules(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
+    places = np.argwhere(marks.lung)
+    for _ in range(int(rng.integers(1, 14))):
+        centre = places[int(rng.integers(len(places)))] * marks.step + rng.uniform(0, 1, 3)
+        radius = float(np.clip(rng.lognormal(0.9, 0.6), 1.2, 14))
+        hu = rng.uniform(-20, 80) if rng.random() < 0.85 else rng.uniform(200, 700)
+        canvas.paint_ellipsoid(centre, radius * rng.uniform(0.8, 1.25, 3), hu, None, shapes.random_axes(rng))
+
+
+class Motion:
+    """A beating heart: what lies around it is seen twice, a little apart."""
+
+    def __init__(self, canvas: Canvas, config: Simulation, rng: np.random.Generator) -> None:
+        self.on = rng.random() < config.motion * min(config.mimics, 1.0)
+        box = ndimage.find_objects((canvas.labels == LABELS["heart"]).view(np.uint8))
+        self.on = bool(self.on and box)
+        if not self.on:
+            return
+        self.canvas_mm = canvas.mm
+        self.z = (box[0][0].start, box[0][0].stop)
+        self.centre = tuple((s.start + s.stop) / 2 for s in box[0][1:])
+        self.reach = tuple((s.stop - s.start) / 2 for s in box[0][1:])
+        self.shift_mm = rng.normal(0, 1.3, 2)
+        self.phase = rng.uniform(0, 2 * np.pi)
+        self.period = rng.uniform(8, 25)
+
+    def blur(self, plane: F32, i: int, scan: Scan) -> F32:
+        """A slice with the heart's movement in it."""
+        z = scan.z[i]
+        if not self.on or not self.z[0] - 5 <= z <= self.z[1] + 15:
+            return plane
+        beat = np.sin(self.phase + z * self.canvas_mm / self.period * 2 * np.pi)
+        dy, dx = self.shift_mm * beat / scan.pixel_mm
+        n = scan.matrix
+        moved = cv2.warpAffine(
+            plane, np.array([[1, 0, dx], [0, 1, dy]]), (n, n), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        scale = self.canvas_mm / scan.pixel_mm
+        y = (np.arange(n) - (n - 1) / 2 - (self.centre[0] - scan.centre[0]) * scale) / (self.reach[0] * scale * 1.2)
+        x = (np.arange(n) - (n - 1) / 2 - (self.centre[1] - scan.centre[1]) * scale) / (self.reach[1] * scale * 1.2)
+        weight = 0.5 * np.exp(-((y[:, None] ** 2 + x[None, :] ** 2) ** 2)).astype(np.float32)
+        return np.asarray(plane + weight * (moved - plane), np.float32)

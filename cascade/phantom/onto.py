@@ -1,0 +1,164 @@
+"""Hybrid studies: clots painted into the contrast-filled arteries of a real scan.
+
+The voxels stay the scanner's: a clot only takes away the brightness that blood had where it lies, so noise, blur and
+everything around it are real. Truth is exact where clots were painted; what the scan itself holds stays unknown.
+
+The idea of training on clots painted into real vessels: SPTA (Pulmonary-Embolism-Diagnosis-on-Non-contrast-CT, 2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cascade.findings import Exam, Field, Findings
+from cascade.geometry import Box
+from cascade.phantom import emboli, tree
+from cascade.phantom.canvas import Canvas
+from cascade.phantom.config import Simulation
+from cascade.phantom.errors import PhantomError
+from cascade.study import Study
+
+CANVAS_MM = 1.0
+LUNG_HU, TISSUE_HU = -800.0, 40.0
+LEAST_ML = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Arteries:
+    """The bright arteries of a real scan, on a 1 mm canvas; made once, painted into many times.
+
+    Attributes:
+        canvas: HU, and the share of each voxel that is arterial blood.
+        blood: HU of undiluted blood around each voxel, float32 `[z, y, x]` of the canvas.
+        growth: Their tree, rooted where they are widest.
+        first: Voxel of the study (z, y, x) where the canvas begins.
+        zoom: Canvas voxels a study voxel, along (z, y, x).
+    """
+
+    canvas: Canvas
+    blood: NDArray[np.float32]
+    growth: tree.Tree
+    first: tuple[int, int, int]
+    zoom: tuple[float, float, float]
+
+
+def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest: float = 0.55) -> Arteries:
+    """What of a scan's arteries is bright enough to paint clots into.
+
+    Args:
+        study: A contrast-enhanced scan.
+        arteries: Artery probability, as the segmentation stage records it.
+        threshold: Least probability.
+        darkest: Least HU, as a share of the arteries' median HU: what is darker may be a clot already, or no artery.
+
+    Raises:
+        PhantomError: Under 8 ml of bright artery was found.
+    """
+    mask = arteries.full(study.grid.shape) >= round(255 * threshold)
+    around = Box.around(mask)
+    spacing = study.grid.spacing
+    if around is None or mask.sum() * study.grid.voxel_mm3 < 1000 * LEAST_ML:
+        raise PhantomError("the scan shows too little artery to paint clots into; choose a contrast-enhanced chest")
+    around = around.grow((3, round(8 / spacing[1]), round(8 / spacing[2])), study.grid.shape)
+    zoom = (spacing[0] / CANVAS_MM, spacing[1] / CANVAS_MM, spacing[2] / CANVAS_MM)
+    hu = _to_canvas(study.hu[around.slices].astype(np.float32), zoom)
+    inside = _to_canvas(mask[around.slices].astype(np.float32), zoom) >= 0.5
+    smooth = ndimage.gaussian_filter(hu, 0.8)
+    level = float(np.median(smooth[ndimage.binary_erosion(inside)]))
+    inside &= smooth >= max(darkest * level, 100.0)
+    inside = cc3d.largest_k(inside.astype(np.uint8), k=1, connectivity=26) > 0
+    if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
+        raise PhantomError("the scan's arteries are too dark or too broken up to paint clots into")
+    blood = _blood(hu, inside)
+    share = np.rint(255 * _share(smooth, blood, inside)).astype(np.uint8)
+    empty = np.zeros(hu.shape, np.uint8)
+    canvas = Canvas(hu, empty, share, empty, empty, CANVAS_MM)
+    widest = np.unravel_index(int(ndimage.distance_transform_edt(inside).argmax()), inside.shape)
+    growth = tree.grow(np.where(inside, np.maximum(share, 128), 0).astype(np.uint8), np.array(widest, float), CANVAS_MM)
+    return Arteries(canvas, blood, growth, (around.z0, around.y0, around.x0), zoom)
+
+
+def paint_onto(
+    study: Study, truth: Findings, arteries: Arteries, config: Simulation, seed: int
+) -> tuple[Study, Findings]:
+    """Paint emboli into a real scan.
+
+    Args:
+        study: The scan that `arteries` were found in.
+        truth: What is known of it; its lungs stay.
+        arteries: Where clots may lie.
+        config: Number, volume and HU of the clots.
+        seed: Everything random follows from it.
+
+    Returns:
+        A study with the clots, and its truth: emboli, instances, and the painted arteries where clots lie.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    canvas = replace(arteries.canvas, hu=arteries.canvas.hu.copy())
+    whole = tuple(slice(0, n) for n in canvas.shape)
+    paths = arteries.growth.paths(160, rng)
+    box = (whole[0], whole[1], whole[2])
+    fraction, numbers, _ = emboli.paint(canvas, box, arteries.blood, paths, config, rng)
+    change = canvas.hu - arteries.canvas.hu
+
+    hu = np.array(study.hu)
+    mask = np.zeros(hu.shape, np.uint8)
+    labels = np.zeros(hu.shape, np.uint8)
+    blur = rng.uniform(0.35, 0.75)  # the scan's own point spread, mm
+    change = ndimage.gaussian_filter(change, blur / CANVAS_MM)
+    corner, shape = arteries.first, _study_shape(change.shape, arteries.zoom, arteries.first, hu.shape)
+    part = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
+    hu[part] = np.clip(np.rint(hu[part] + _to_study(change, arteries.zoom, shape)), -1024, 3071)
+    solid = _to_study(fraction.astype(np.float32), arteries.zoom, shape) >= 127.5
+    mask[part] = 255 * solid
+    nearest = _to_study(ndimage.grey_dilation(numbers, size=3).astype(np.float32), arteries.zoom, shape, order=0)
+    labels[part] = np.where(solid, nearest, 0)
+    everything = Box(0, hu.shape[0], 0, hu.shape[1], 0, hu.shape[2])
+    known = replace(
+        truth,
+        embolus=Field(mask, everything),
+        labels=Field(labels, everything),
+        exam=Exam("positive" if mask.any() else "negative"),
+    )
+    return Study(hu, study.grid, study.facts, (), study.warnings), known
+
+
+def _blood(hu: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """HU of blood around each voxel: the mean of the vessels' middles nearby."""
+    core = ndimage.binary_erosion(inside)
+    core = (core if core.sum() > 500 else inside).astype(np.float32)
+    level = float(hu[core > 0].mean())
+    near = ndimage.gaussian_filter(hu * core, 4.0) + 1e-3 * level
+    return np.asarray(near / (ndimage.gaussian_filter(core, 4.0) + 1e-3), np.float32)
+
+
+def _share(smooth: NDArray[np.float32], blood: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Share of each voxel that is blood: where its HU lies between that of what surrounds the vessel and blood."""
+    lung = ndimage.minimum_filter(smooth, 5) < -400
+    outside = np.where(lung, LUNG_HU, TISSUE_HU)
+    share = np.clip((smooth - outside) / np.maximum(blood - outside, 50), 0, 1)
+    return np.asarray(share * ndimage.binary_dilation(inside), np.float32)
+
+
+def _to_canvas(part: NDArray[np.float32], zoom: tuple[float, float, float]) -> NDArray[np.float32]:
+    shape = tuple(max(1, int(np.floor((n - 1) * z)) + 1) for n, z in zip(part.shape, zoom, strict=True))
+    return np.asarray(ndimage.affine_transform(part, 1 / np.array(zoom), output_shape=shape, order=1))
+
+
+def _to_study(
+    part: NDArray[np.float32], zoom: tuple[float, float, float], shape: tuple[int, ...], order: int = 1
+) -> NDArray[np.float32]:
+    return np.asarray(ndimage.affine_transform(part, np.array(zoom), output_shape=shape, order=order, mode="constant"))
+
+
+def _study_shape(
+    canvas: tuple[int, ...], zoom: tuple[float, float, float], first: tuple[int, int, int], whole: tuple[int, ...]
+) -> tuple[int, ...]:
+    return tuple(
+        min(int((n - 1) / z) + 1, total - start) for n, z, start, total in zip(canvas, zoom, first, whole, strict=True)
+    )

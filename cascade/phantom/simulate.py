@@ -1,0 +1,207 @@
+"""One study from one seed: anatomy, contrast, clots, mimics, scanner, and the truth of it all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.findings import Findings
+from cascade.geometry import Grid
+from cascade.phantom import (
+    abdomen,
+    airways,
+    augment,
+    bones,
+    contrast,
+    emboli,
+    heart,
+    landmarks,
+    lungs,
+    mediastinum,
+    mimics,
+    scanner,
+    tree,
+    wall,
+)
+from cascade.phantom.anatomy import Anatomy
+from cascade.phantom.canvas import LABELS, Canvas
+from cascade.phantom.config import Simulation
+from cascade.phantom.procedural import build
+from cascade.phantom.truth import findings
+from cascade.study import Study
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Simulated:
+    """A simulated study and what is true of it.
+
+    Attributes:
+        study: The CT, as a reader would return it.
+        truth: The belief of someone who knows.
+        labels: Anatomy, uint8 `[z, y, x]` of the study's grid; numbers of `cascade.phantom.LABELS`.
+        facts: What exam.json holds: exam labels, contrast, scanner, seed, config digest, anatomy.
+    """
+
+    study: Study
+    truth: Findings
+    labels: NDArray[np.uint8]
+    facts: Mapping[str, Any]
+
+
+def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> Simulated:
+    """Simulate one CT pulmonary angiogram.
+
+    Args:
+        config: What may vary, and how far.
+        seed: Everything random follows from it, the config and the anatomy.
+        anatomy: Whose arteries, veins and lungs; None builds one from the seed.
+
+    Raises:
+        PhantomError: No chest can be completed around the anatomy.
+    """
+    names = ("anatomy", "shape", "bolus", "body", "emboli", "mimics", "scanner", "noise", "tree")
+    streams = np.random.SeedSequence(seed).spawn(len(names))
+    rng = {name: np.random.default_rng(s) for name, s in zip(names, streams, strict=True)}
+    positive = bool(rng["emboli"].random() < config.positive) and config.emboli[1] > 0
+    anatomy = build(rng["anatomy"]) if anatomy is None else anatomy
+    pixel_mm, fov_mm = scanner.field_of_view(config, rng["scanner"])
+    canvas = augment.lay(anatomy, config, fov_mm + 16, rng["shape"])
+    marks = landmarks.find(canvas)
+    bolus = contrast.draw(config, rng["bolus"])
+    strain = float(rng["body"].uniform(0.95, 1.5 if positive else 1.25))
+    rv_lv, paths, blood_box, blood = _fill(canvas, marks, config, bolus, strain, rng)
+    if positive:
+        fraction, numbers, clots = emboli.paint(canvas, blood_box, blood, paths, config, rng["emboli"])
+    else:
+        fraction, numbers, clots = np.zeros(blood.shape, np.uint8), np.zeros(blood.shape, np.uint8), []
+    del blood
+    scan = scanner.plan(canvas, marks.lung_z, pixel_mm, config, rng["scanner"])
+    hu, labels, instance = _scan(canvas, scan, config, fraction, numbers, blood_box, rng)
+    grid = Grid.simple(hu.shape, (scan.slice_mm, scan.pixel_mm, scan.pixel_mm), _origin(scan, rng["scanner"]))
+    facts = _facts(config, seed, anatomy, bolus, scan, clots)
+    study = Study(hu, grid, facts={**facts["scanner"], "contrast_agent": "simulated"})
+    truth, lesions = findings(grid, labels, instance, {c.number: c.place for c in clots}, bolus.artery, scan.noise_hu)
+    exam = dict(truth.exam.labels) if truth.exam and truth.exam.labels else {}
+    facts = {**facts, "labels": exam, "rv_lv_ratio": round(rv_lv, 3), "lesions": lesions}
+    return Simulated(study, truth, labels, facts)
+
+
+def _fill(
+    canvas: Canvas, marks: landmarks.Landmarks, config: Simulation, bolus: contrast.Bolus, strain: float,
+    rng: dict[str, np.random.Generator],
+) -> tuple[float, list[tree.Path], Any, Any]:  # fmt: skip
+    """Complete the chest around its lungs and vessels, from the outside in."""
+    body, extra = rng["body"], rng["mimics"]
+    bone = wall.Bone(body)
+    arms = body.random() < config.arms_down
+    wall.paint(canvas, marks, config, bone, body)
+    bones.paint(canvas, marks, bone, bool(arms), body)
+    abdomen.paint(canvas, marks, bolus, body)
+    mimics.soft_tissue(canvas, marks, config, extra)
+    pump = heart.paint(canvas, marks, bolus, strain, body)
+    mediastinum.aorta(canvas, marks, pump, bolus, body)
+    mediastinum.caval(canvas, marks, pump, bolus, body)
+    mediastinum.oesophagus(canvas, marks, body)
+    growth = tree.grow(canvas.artery, marks.trunk, canvas.mm)
+    paths = growth.paths(220, rng["tree"])
+    lungs.tissue(canvas, marks, config, body)
+    mimics.lung_changes(canvas, marks, config, extra)
+    mimics.nodes(canvas, marks, paths, config, extra)
+    _, right, left = mediastinum.windpipe(canvas, marks, body)
+    mucus = extra.random() < config.mucus * config.mimics
+    airways.bronchi(canvas, marks, paths[::2], (right, left), bool(mucus), body)
+    box, blood = lungs.vessels(canvas, bolus, rng["bolus"])
+    return pump.rv_lv, paths, box, blood
+
+
+def _scan(
+    canvas: Canvas, scan: scanner.Scan, config: Simulation, fraction: NDArray[np.uint8], numbers: NDArray[np.uint8],
+    box: Any, rng: dict[str, np.random.Generator],
+) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:  # fmt: skip
+    """HU int16, anatomy uint8 and clot numbers uint8, `[z, y, x]` of the scanner's grid."""
+    sampler = scanner.Sampler(scan, canvas.shape, canvas.mm)
+    noise = scanner.Noise(scan, rng["noise"])
+    random = rng["scanner"]
+    n = len(scan.z)
+    hu = np.empty((n, scan.matrix, scan.matrix), np.int16)
+    labels = np.empty(hu.shape, np.uint8)
+    instance = np.zeros(hu.shape, np.uint8)
+    motion = mimics.Motion(canvas, config, rng["mimics"])
+    streak = random.uniform(0.3, 1.2) if random.random() < config.streaks * min(config.mimics, 1.0) else 0.0
+    clot_z = np.flatnonzero(fraction.any((1, 2))) + box[0].start if fraction.any() else np.array([], int)
+    whole = np.zeros(canvas.shape[1:], np.uint8)
+    for i in range(n):
+        plane = sampler.mean(canvas.hu, i, -1000.0)
+        plane = motion.blur(plane, i, scan)
+        if streak:
+            plane = plane + scanner.streaks(plane, streak, random)
+        spread, level = scanner.attenuation(plane, scan.pixel_mm)
+        plane = scanner.kernel(plane, scan)
+        plane = plane + np.float32(scan.noise_hu * level**0.5) * spread * noise.plane()
+        np.clip(np.rint(plane), -1024, 3071, out=plane)
+        hu[i] = plane
+        labels[i] = sampler.nearest(canvas.labels, i)
+        for occupancy, name in ((canvas.vein, "vein"), (canvas.artery, "artery")):
+            labels[i][sampler.mean(occupancy, i) >= 127.5] = LABELS[name]
+        taps = sampler.taps(i)
+        if clot_z.size and taps[0][0] <= clot_z[-1] and taps[-1][0] >= clot_z[0]:
+            instance[i] = _clot_slice(sampler, i, fraction, numbers, box, whole)
+            instance[i][labels[i] != LABELS["artery"]] = 0
+    return hu, labels, instance
+
+
+def _clot_slice(
+    sampler: scanner.Sampler, i: int, fraction: NDArray[np.uint8], numbers: NDArray[np.uint8], box: Any, whole: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Number of the clot that fills at least half of each voxel of a slice."""
+    total = np.zeros(whole.shape, np.float32)
+    number = np.zeros(whole.shape, np.uint8)
+    for z, weight in sampler.taps(i):
+        at = z - box[0].start
+        if 0 <= at < len(fraction):
+            total[box[1], box[2]] += np.float32(weight) * fraction[at]
+            np.maximum(number[box[1], box[2]], numbers[at], out=number[box[1], box[2]])
+    if not number.any():
+        return np.zeros((sampler.scan.matrix,) * 2, np.uint8)
+    grown = cv2.dilate(number, np.ones((3, 3), np.uint8))
+    number = np.where(number > 0, number, grown)
+    size = (sampler.scan.matrix,) * 2
+    filled = cv2.warpAffine(total, sampler.map, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP) >= 127.5
+    named = cv2.warpAffine(number, sampler.map, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return np.asarray(np.where(filled, named, 0), np.uint8)
+
+
+def _origin(scan: scanner.Scan, rng: np.random.Generator) -> tuple[float, float, float]:
+    half = (scan.matrix - 1) / 2 * scan.pixel_mm
+    x, y = (-half + rng.uniform(-10, 10) for _ in range(2))
+    return round(float(x), 2), round(float(y - 100), 2), round(float(rng.uniform(-400, 100)), 1)
+
+
+def _facts(
+    config: Simulation, seed: int, anatomy: Anatomy, bolus: contrast.Bolus, scan: scanner.Scan, clots: list[emboli.Clot]
+) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "config": config.digest(),
+        "anatomy": anatomy.id,
+        "contrast": {f.name: _plain(getattr(bolus, f.name)) for f in dataclasses.fields(bolus)},
+        "scanner": {
+            "manufacturer": "simulated",
+            "kernel": scan.kernel,
+            "kvp": 100 if bolus.artery > 350 else 120,
+            "pixel_mm": scan.pixel_mm,
+            "slice_mm": scan.slice_mm,
+            "thickness_mm": round(scan.thickness_mm, 2),
+            "noise_hu": round(scan.noise_hu, 1),
+        },
+        "emboli": [{k: _plain(v) for k, v in dataclasses.asdict(c).items()} for c in clots],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return round(float(value), 3) if isinstance(value, float | np.floating) else value
