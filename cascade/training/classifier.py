@@ -1,23 +1,32 @@
-"""What is particular to training the classifiers: which slices to draw, and what stands for lung and for none."""
+"""Training the classifiers: which slices to draw, what stands for lung and for none, and the recipe."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.bundle import Bundle, Network, StageEntry, save
+from cascade.errors import UsageError
 from cascade.findings import Findings, Slices
 from cascade.reference import find_lungs
+from cascade.registry import build, nearest
 from cascade.stage import Learned
 from cascade.training import negatives
 from cascade.training.augment import AugmentConfig
 from cascade.training.case import Case
-from cascade.training.planes import Plane, PlaneConfig, collect
-from classifiers import LungFilter
+from cascade.training.datasets import open_cases
+from cascade.training.loop import Plan, fit, start_from
+from cascade.training.losses import bce
+from cascade.training.planes import Change, Judge, Plane, PlaneConfig, Planes, collect
+from cascade.training.run import Run
+from classifiers import NETWORKS, STAGES, LungFilter
 
 QUESTIONS = {"lung_filter": ("lung", "pe"), "siamese": ("pe",)}
 
@@ -47,6 +56,89 @@ PLANES = {
         augment=AugmentConfig(),
     ),
 }
+
+
+def train_classifier(
+    data: Sequence[Path],
+    validation: Sequence[Path],
+    out: Path,
+    *,
+    stage: str = "lung_filter",
+    net: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    start: Path | None = None,
+    imagenet: bool = True,
+    base: Bundle | None = None,
+    config: Any = None,
+    plan: Plan = Plan(steps=2000, batch=16, learning_rate=1e-3),  # noqa: B008  # frozen
+    planes: PlaneConfig | None = None,
+    most: int = 60,
+) -> Bundle:
+    """Train the network of a classifier stage.
+
+    Args:
+        data: Folders of cases to learn from, in any layout that `open_cases` reads.
+        validation: Folders of cases of other patients, to choose the best weights by; may be empty.
+        out: The run folder; must be new.
+        stage: A key of `classifiers.STAGES`.
+        net: A key of `classifiers.NETWORKS`; the stage's usual one by default.
+        arguments: The network's.
+        start: Weights (safetensors) to begin with.
+        imagenet: Begin the EfficientNet with ImageNet weights, where no `start` is given.
+        base: The bundle that supplies the other stages.
+        config: How studies are cut; the stage's default by default.
+        plan: How long and how hard.
+        planes: Which slices to draw and how to change them.
+        most: Slices of one case at most.
+
+    Returns:
+        The bundle as saved in `out/bundle`.
+
+    Raises:
+        UsageError: The stage is unknown, a patient stands on both sides of the split, or the run folder is not new.
+    """
+    if stage not in STAGES:
+        raise UsageError(f"no classifier stage {stage!r}; {nearest(stage, STAGES)}", "E_UNKNOWN_STAGE")
+    kind: Any = STAGES[stage]
+    config, planes, arguments = config or kind.Config(), planes or PLANES[stage], dict(arguments or {})
+    net = net or {"lung_filter": "efficientnet", "siamese": "siamese"}[stage]
+    learned: Learned = kind(config=config)
+    learn = planes_of((c for folder in data for c in open_cases(folder)), learned, planes, most, plan.seed)
+    held = [
+        plane
+        for folder in validation
+        for case in open_cases(folder)
+        for plane in collect(with_lung_slices(case), learned, planes.margin, most)
+    ]
+    refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
+    network = build(NETWORKS, net, arguments)
+    if start is not None:
+        start_from(network, start)
+    elif imagenet and hasattr(network, "start_from_imagenet"):
+        network.start_from_imagenet()
+    asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "planes": planes}
+    run = Run(out, {**asked, "slices": len(learn), "validation": len(held), "start": str(start or "")})
+    judge = Judge(held, learned, QUESTIONS[stage], planes.margin) if held else None
+    change = gas(config.pixel_mm) if stage == "lung_filter" else None
+    trained = fit(network, Planes(learn, learned, class_of, planes, change), bce, plan, run, judge)
+    figures = judge(trained) if judge else {}
+    shape = (3, config.size, config.size)
+    member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
+    return save((base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,))), out / "bundle")
+
+
+def refuse_shared(learn: set[str], held: set[str]) -> None:
+    """Patients are split, never slices.
+
+    Raises:
+        UsageError: One patient is in both.
+    """
+    if learn & held:
+        raise UsageError(
+            f"{len(learn & held)} patients stand in training and validation data, among them {min(learn & held)!r}; "
+            "move all studies of a patient to one side",
+            "E_SPLIT",
+        )
 
 
 def class_of(target: NDArray[np.float32]) -> str:
@@ -117,7 +209,7 @@ def filled(case: Case, stage: LungFilter, margin: int, most: int, rng: np.random
     return out
 
 
-def gas(pixel_mm: float) -> Any:
+def gas(pixel_mm: float) -> Change:
     """A change for `Planes`: gas in the bowel, often where there is no lung, seldom where there is some."""
 
     def change(hu: NDArray[np.float32], name: str, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -127,17 +219,8 @@ def gas(pixel_mm: float) -> Any:
     return change
 
 
-def split(cases: Sequence[Case], held: Iterable[str]) -> Iterator[list[Case]]:
-    """The cases of all other patients, then those of the patients `held`."""
-    names = set(held)
-    yield [case for case in cases if case.patient not in names]
-    yield [case for case in cases if case.patient in names]
-
-
 def _inner_gas(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Points under -500 HU that no air at the picture's rim reaches."""
-    import cv2
-
     low = (hu < -500).astype(np.uint8)
     low = np.pad(low, 1, constant_values=1)
     cv2.floodFill(low, None, (0, 0), 0)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cascade.bench.statistics import auc
 from cascade.geometry import AIR_HU
 from cascade.stage import Learned
 from cascade.training.augment import AugmentConfig, intensity
@@ -176,7 +177,7 @@ class Judge:
             truth, p = targets[known, i] >= 0.5, answers[known, i]
             if truth.any() and not truth.all():
                 figures[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
-                figures[f"{name}_auc"] = auc(truth, p)
+                figures[f"{name}_auc"] = auc(truth, p.astype(np.float64)) or 0.0
         return {**figures, "score": float(np.mean(list(figures.values()))) if figures else 0.0}
 
     def answers(self, network: nn.Module, batch: int = 16) -> NDArray[np.float32]:
@@ -196,14 +197,6 @@ class Judge:
 def balanced_accuracy(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:
     """Mean of sensitivity and specificity."""
     return float((answer[truth].mean() + (~answer[~truth]).mean()) / 2)
-
-
-def auc(truth: NDArray[np.bool_], score: NDArray[np.float32]) -> float:
-    """Area under the ROC curve: how often a positive scores above a negative, ties counting half."""
-    positive, negative = np.sort(score[truth]), score[~truth]
-    below = len(positive) - np.searchsorted(positive, negative, side="right")
-    equal = np.searchsorted(positive, negative, side="right") - np.searchsorted(positive, negative, side="left")
-    return float((below + 0.5 * equal).sum() / (len(positive) * len(negative)))
 
 
 def _choose(shares: Mapping[str, float], rng: np.random.Generator) -> str:

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cascade.errors import UsageError
+from cascade.findings import Slices
+from cascade.training import negatives
+from cascade.training.case import Case
+from cascade.training.classifier import class_of, filled, planes_of, train_classifier, with_lung_slices
+from cascade.training.datasets import open_cases
+from cascade.training.loop import Plan
+from cascade.training.planes import PlaneConfig
+from classifiers import LungFilter
+from classifiers.lung_filter import LungFilterConfig
+from classifiers.siamese_stage import SiameseConfig
+from tests.classifiers.chest import chest, truth
+
+SMALL = LungFilter(config=LungFilterConfig(size=48, pixel_mm=8.0))
+
+
+def case(name: str, known: bool = True) -> Case:
+    study = chest()
+    answer = truth(study)
+    return Case(name, name, "real", study, answer if known else replace(answer, slices=None))
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ([0, np.nan], "no_lung"),
+        ([0, 0], "no_lung"),
+        ([1, np.nan], "lung"),
+        ([1, 0], "no_embolus"),
+        ([1, 1], "embolus"),
+        ([np.nan, 1], "unknown"),
+        ([0], "no_embolus"),
+        ([1], "embolus"),
+    ],
+)
+def test_a_slice_is_classed_by_what_is_known_of_it(target: list[float], name: str) -> None:
+    assert class_of(np.array(target, np.float32)) == name
+
+
+def test_lung_slices_of_a_real_scan_are_those_with_five_square_centimetres() -> None:
+    slices = with_lung_slices(case("a", known=False)).truth.slices
+    assert slices is not None
+    assert slices.lung.tolist() == [float(6 <= z < 18) for z in range(24)]
+
+
+def test_a_truth_that_knows_its_lung_slices_keeps_them() -> None:
+    one = case("a")
+    assert with_lung_slices(one).truth.slices is one.truth.slices
+
+
+def test_slices_near_five_square_centimetres_stay_unknown() -> None:
+    study = chest()
+    hu = study.hu.copy()
+    hu[18, 36:44, 30:34] = -820  # 5.1 cm2 beside the lungs' end
+    one = replace(case("a", known=False), study=replace(study, hu=hu))
+    slices = with_lung_slices(one).truth.slices
+    assert slices is not None
+    assert np.isnan(slices.lung[18])
+
+
+def test_filled_lungs_are_no_longer_low() -> None:
+    planes = filled(case("a"), SMALL, 16, 4, np.random.default_rng(0))
+    assert len(planes) >= 4
+    for plane in planes:
+        middle = plane.hu[24:40, 20:44]
+        assert (middle < -300).mean() < 0.02
+        assert plane.target.tolist() == [0, 0]
+
+
+def test_every_made_slice_is_finite_and_in_the_range_of_a_scanner() -> None:
+    rng = np.random.default_rng(0)
+    for name, make in negatives.KINDS.items():
+        for _ in range(8):
+            hu = negatives.add_gas(make((96, 96), 4.0, rng), 4.0, rng)
+            assert np.isfinite(hu).all(), name
+            assert hu.min() > -1500, name
+            assert hu.max() < 3071, name
+
+
+def test_the_filters_pool_holds_slices_without_lung_of_several_kinds() -> None:
+    pool = planes_of([case("a")], SMALL, PlaneConfig(margin=16), most=10)
+    kinds = {(class_of(plane.target), plane.kind) for plane in pool}
+    assert kinds >= {("no_lung", "real"), ("no_lung", "filled"), ("no_lung", "made"), ("embolus", "real")}
+
+
+@pytest.mark.data
+def test_labelled_slices_are_cases_of_one_slice(shared: Path) -> None:
+    cases = list(open_cases(shared / "real_slices"))
+    lung = [c.truth.slices.lung[0] for c in cases if isinstance(c.truth.slices, Slices)]
+    assert len(cases) == 76
+    assert sum(lung) == 48
+    assert all(c.study.grid.shape[0] == 1 for c in cases)
+
+
+@pytest.mark.parametrize(
+    ("stage", "net", "arguments", "config"),
+    [
+        ("lung_filter", "efficientnet", {"name": "resnet10t"}, LungFilterConfig(size=64, pixel_mm=6.0)),
+        ("siamese", "siamese", {"width": 4}, SiameseConfig(size=64, pixel_mm=6.0)),
+    ],
+)
+def test_a_short_training_ends_in_a_bundle_that_runs(
+    tmp_path: Path, stage: str, net: str, arguments: dict[str, object], config: object
+) -> None:
+    for folder, name in (("learn", "a"), ("held", "b")):
+        (tmp_path / folder).mkdir()
+        case(name).save(tmp_path / folder / f"{name}.case")
+    bundle = train_classifier(
+        [tmp_path / "learn"],
+        [tmp_path / "held"],
+        tmp_path / "run",
+        stage=stage,
+        net=net,
+        arguments=arguments,
+        imagenet=False,
+        config=config,
+        plan=Plan(steps=3, batch=2, evaluate_every=2),
+    )
+    assert bundle.names == (stage,)
+    assert (tmp_path / "run" / "results.csv").read_text().count("\n") == 3
+    (opened,) = bundle.open("torch", "cpu")
+    study = chest()
+    found = opened(study, replace(truth(study), slices=None)).slices
+    assert found is not None
+    assert np.isfinite(found.lung if stage == "lung_filter" else found.pe_siamese).all()
+
+
+def test_a_patient_on_both_sides_of_the_split_is_refused(tmp_path: Path) -> None:
+    case("a").save(tmp_path / "a.case")
+    with pytest.raises(UsageError, match="validation"):
+        train_classifier([tmp_path], [tmp_path], tmp_path / "run", stage="siamese")
+
+
+def test_an_unknown_stage_is_named_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'siamese'"):
+        train_classifier([], [], tmp_path / "run", stage="siamesse")
