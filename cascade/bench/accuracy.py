@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cascade.bench.metrics import Score, score
 from cascade.bench.statistics import Summary, summarise
+from cascade.cascade import Cascade
 from cascade.findings import Findings
 from cascade.study import Study
-from segmenters import EmbolusEnsemble
-
-if TYPE_CHECKING:
-    from cascade.cascade import Cascade
+from segmenters.embolus import EmbolusEnsemble
 
 ENSEMBLE = "cascade"
 """The name of the whole cascade among its variants."""
@@ -46,11 +44,11 @@ def stored(roots: Iterable[Path]) -> Iterator[Opened]:
 
 def simulated(seeds: Iterable[int], anatomies: list[Path]) -> Iterator[Opened]:
     """Studies simulated from seeds, one at a time; the anatomies take turns, and without any it is procedural."""
-    from cascade.phantom import Simulation, simulate
+    from cascade.phantom import Simulation, load, simulate
 
     for seed in seeds:
         anatomy = anatomies[seed % len(anatomies)] if anatomies else None
-        made = simulate(Simulation(), seed, anatomy)
+        made = simulate(Simulation(), seed, None if anatomy is None else load(anatomy))
         yield f"seed-{seed}", made.study, made.truth
 
 
@@ -62,16 +60,14 @@ def measure(cascade: Cascade, cases: Iterable[Opened], members: bool = False) ->
         cases: Studies with their truth.
         members: Also the answer with each network of the embolus ensemble alone.
     """
-    variants = {ENSEMBLE: cascade, **(alone(cascade) if members else {})}
+    variants: dict[str, Cascade] = {ENSEMBLE: cascade, **(alone(cascade) if members else {})}
     for name, study, truth in cases:
         yield [Row(name, variant, score(answer(study), truth)) for variant, answer in variants.items()]
 
 
-def alone(cascade: Cascade) -> dict[str, Callable[[Study], Findings]]:
+def alone(cascade: Cascade) -> dict[str, Cascade]:
     """The cascade once for each network of the embolus stage, with only that network in it."""
-    from cascade.cascade import Cascade
-
-    variants: dict[str, Callable[[Study], Findings]] = {}
+    variants: dict[str, Cascade] = {}
     for stage in cascade.learned:
         if isinstance(stage, EmbolusEnsemble) and len(stage.nets) > 1:
             for name, net in stage.nets.items():

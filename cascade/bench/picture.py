@@ -15,6 +15,7 @@ from cascade.windows import PE
 
 ANSWER = "#ff4136"
 TRUTH = "#2ecc40"
+LUNG = "#7fdbff"
 CLOSE_UP_MM = 70.0
 
 
@@ -38,11 +39,15 @@ def draw(study: Study, findings: Findings, path: Path, truth: Findings | None = 
     known = None if truth is None else lesions(truth) > 0
     z, y, x = centre(study, findings, answer, known)
     dz, dy, dx = study.grid.spacing
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
+    grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
 
     figure = Figure(figsize=(13, 7.4), facecolor="black", layout="constrained")
     FigureCanvasAgg(figure)
-    places = figure.subplot_mosaic([["slice", "close"], ["slice", "coronal"], ["scores", "scores"]], height_ratios=[3, 3, 1.6], width_ratios=[1.3, 1])
+    places = figure.subplot_mosaic(
+        [["slice", "close"], ["slice", "coronal"], ["scores", "scores"]],
+        height_ratios=[3, 3, 1.6],
+        width_ratios=[1.3, 1],
+    )
 
     axis = places["slice"]
     axis.imshow(PE.to_unit(study.hu[z]), aspect=dy / dx, **grey)
@@ -87,7 +92,7 @@ def caption(findings: Findings) -> str:
 def centre(
     study: Study, findings: Findings, answer: NDArray[np.bool_], known: NDArray[np.bool_] | None
 ) -> tuple[int, int, int]:
-    """The voxel to look at: amid the answer's largest slice, else the truth's, else the most suspicious slice's middle."""
+    """The voxel to look at: where the answer is largest, else the truth, else amid the most suspicious slice."""
     for mask in (answer, known):
         if mask is not None and mask.any():
             z = int(mask.sum(axis=(1, 2)).argmax())
@@ -117,7 +122,7 @@ def _boxes(axis: Any, findings: Findings, z: int) -> None:
         return
     for x0, y0, x1, y1 in findings.lungs.boxes[z]:
         if np.isfinite(x0):
-            axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, color="#7fdbff", linewidth=0.7))
+            axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, color=LUNG, linewidth=0.7))
 
 
 def _scores(axis: Any, study: Study, findings: Findings, known: NDArray[np.bool_] | None) -> None:
@@ -128,7 +133,7 @@ def _scores(axis: Any, study: Study, findings: Findings, known: NDArray[np.bool_
         has = known.any(axis=(1, 2)).astype(float)
         axis.fill_between(z_mm, 0, has, step="mid", color=TRUTH, alpha=0.25, linewidth=0, label="truth")
     if findings.slices is not None:
-        for name, colour in (("lung", "#7fdbff"), ("pe_filter", "#ffdc00"), ("pe_siamese", ANSWER)):
+        for name, colour in (("lung", LUNG), ("pe_filter", "#ffdc00"), ("pe_siamese", ANSWER)):
             values = getattr(findings.slices, name)
             seen = np.isfinite(values)
             if seen.any():

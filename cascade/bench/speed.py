@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from cascade.errors import InputError
 
 
@@ -60,13 +62,35 @@ def time_run(study: Path, options: Sequence[str] = ()) -> Timing:
             if process.returncode:
                 stderr.seek(0)
                 said = stderr.read().decode(errors="replace").strip().splitlines()
-                raise InputError("E_RUN_FAILED", f"cascade run {study} exited {process.returncode}: {said[-1] if said else ''}")
+                raise InputError(
+                    "E_RUN_FAILED", f"cascade run {study} exited {process.returncode}: {said[-1] if said else ''}"
+                )
         return Timing(
             stages={name: float(s) for name, s in json.loads((out / "run.json").read_text())["timings"].items()},
             wall_s=wall_s,
             cpu_s=usage.ru_utime + usage.ru_stime,
             peak_mb=usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2),
         )
+
+
+def simulated_study(folder: Path, slices: int, seed: int = 1) -> Path:
+    """Write a simulated chest of exactly so many slices of 512 x 512 as DICOM, and return its folder.
+
+    The slices of a study at 1 mm are picked evenly, and stated to lie accordingly further apart or closer.
+    """
+    from cascade.geometry import Grid
+    from cascade.phantom import Simulation, simulate
+    from cascade.study import Study
+    from cascade.writing import write_dicom
+
+    config = Simulation(positive=1.0, slice_mm=(1.0,), slice_weights=(1.0,), crop=0.0)
+    made = simulate(config, seed).study
+    z_mm, y_mm, x_mm = made.grid.spacing
+    pick = np.rint(np.linspace(0, len(made.hu) - 1, slices)).astype(int)
+    hu = np.ascontiguousarray(made.hu[pick])
+    grid = Grid.simple((slices, hu.shape[1], hu.shape[2]), (z_mm * len(made.hu) / slices, y_mm, x_mm))
+    write_dicom(Study(hu, grid, made.facts), folder / "ct")
+    return folder / "ct"
 
 
 def middle(timings: Sequence[Timing]) -> Timing:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.options import Bundle, Device, Runtime, existing
+from cascade.cli.options import Bundle, Device, Runtime, existing, named
 from cascade.cli.program import OK, Command, Program
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
@@ -63,9 +63,7 @@ class Accuracy(Command):
         from cascade.bench import table
         from cascade.bench.accuracy import Row, measure, summaries
 
-        cascade = Cascade.load(
-            self.bundle, device=self.device, runtime=None if self.runtime == "auto" else self.runtime
-        )
+        cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         rows: list[Row] = []
         with progress_bar(self) as progress:
             for done, some in enumerate(measure(cascade, self._cases(seeds), self.members), start=1):
@@ -140,7 +138,9 @@ class Speed(Command):
         table.show(f"{study.name}, median of {self.repeat}", rows)
         print(f"CPU time {timing.cpu_s:.1f} s, peak memory {timing.peak_mb:.0f} MB")
         if self.out is not None:
-            table.write(self.out, "speed", rows, {"cpu_s": timing.cpu_s, "peak_mb": timing.peak_mb, "repeat": self.repeat})
+            table.write(
+                self.out, "speed", rows, {"cpu_s": timing.cpu_s, "peak_mb": timing.peak_mb, "repeat": self.repeat}
+            )
         return OK
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from cascade.cli.folder import whole
-from cascade.cli.options import Bundle, Device, Runtime, Series, existing, formats, usable_out
+from cascade.cli.options import Bundle, Device, Runtime, Series, existing, formats, named, usable_out
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, summary
 
@@ -60,7 +60,7 @@ class Demo(Command):
         from cascade.reading import read
         from cascade.writing import save_run
 
-        cascade = Cascade.load(self.bundle, device=self.device, runtime=None if self.runtime == "auto" else self.runtime)
+        cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         truth: Findings | None = None
         with whole(self.out) as out:
             if self.study is None:
@@ -79,11 +79,11 @@ class Demo(Command):
         return OK
 
     def _simulate(self, folder: Path) -> Findings:
+        from cascade.cli.simulated_set import write_study
         from cascade.phantom import Simulation, simulate
-        from cascade.phantom import save as save_simulated
 
         made = simulate(Simulation(positive=POSITIVE), self.seed)
-        save_simulated(made, folder, "dicom")
+        write_study(folder, "dicom", made.study, made.truth, made.facts, made.labels)
         return made.truth
 
     def _places(self, study: Study, findings: Findings, truth: Findings | None) -> list[str]:

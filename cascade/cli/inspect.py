@@ -59,8 +59,9 @@ def _study(path: Path, series: str | None) -> dict[str, Any]:
 def _bundle(path: Path) -> dict[str, Any]:
     from cascade.bundle import load
 
-    manifest: dict[str, Any] = dict(load(path).manifest)
-    return manifest
+    bundle = load(path)
+    manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    return {"sha256": bundle.sha256, **manifest}
 
 
 def _lines(facts: Any, indent: str = "") -> list[str]:

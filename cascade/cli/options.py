@@ -33,6 +33,11 @@ def formats(text: str) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in names or name == "json")
 
 
+def named(runtime: Runtime) -> str | None:
+    """The runtime by its name; None lets the device's best be chosen."""
+    return None if runtime == "auto" else runtime
+
+
 def existing(path: Path) -> Path:
     """A path that exists.
 
@@ -59,3 +64,12 @@ def usable_out(out: Path, marker: str = "DONE") -> Path:
     if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
         raise UsageError(f"{out} holds files that are not results of this program; give -o a new folder", "E_OUT")
     return out
+
+
+def stem(path: Path) -> str:
+    """A study's name from its path: a folder's, or a file's without its endings."""
+    name = path.resolve().name
+    for ending in (".nii.gz", ".nii", ".nrrd"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name

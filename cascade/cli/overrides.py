@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from cascade.config import from_json, to_json
 from cascade.errors import UsageError
@@ -37,8 +37,8 @@ def override(settings: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
             raise UsageError(f"unknown setting {key!r}; {nearest(first, settings)}")
     try:
         given = OmegaConf.from_dotlist(list(overrides))
-        merged = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(to_json(dict(settings))), given))
-        values: Mapping[str, Any] = merged if isinstance(merged, Mapping) else {}
+        merged = OmegaConf.merge(OmegaConf.create(to_json(dict(settings))), given)
+        values = cast("dict[str, Any]", OmegaConf.to_container(merged))
         return {
             name: values[name] if isinstance(value, Mapping) else from_json(type(value), values[name], name)
             for name, value in settings.items()

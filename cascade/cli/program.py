@@ -80,7 +80,7 @@ class Program:
         command: Command = tyro.extras.subcommand_cli_from_dict(
             dict(self.commands),
             prog=self.name,
-            description=f"{self.about}\n\n`{self.name} COMMAND --help` explains a command; `--version` says which this is.",
+            description=f"{self.about}\n\n{self.name} COMMAND --help explains a command; --version says which this is.",
             args=arguments,
             config=(tyro.conf.FlagCreatePairsOff,),
         )

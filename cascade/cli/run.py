@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from cascade.cli.options import Bundle, Device, Out, Runtime, Series, Studies, existing, formats, usable_out
+from cascade.cli.options import (
+    Bundle,
+    Device,
+    Out,
+    Runtime,
+    Series,
+    Studies,
+    existing,
+    formats,
+    named,
+    stem,
+    usable_out,
+)
 from cascade.cli.program import OK, PART_FAILED, Command, complain
 from cascade.cli.terminal import progress_bar, say, summary
 from cascade.errors import CascadeError, UsageError
@@ -31,7 +43,7 @@ class Run(Command):
         study: DICOM folder, NIfTI or NRRD file; several make a batch.
         out: Folder for the results; written whole or not at all.
         json: Print findings.json to stdout as well; one line a study where there are several.
-        series: Number, UID or description of the series to read, where a folder holds several; chosen and explained by default.
+        series: Number, UID or description of the series to read; chosen, and explained, by default.
         device: Where the networks run: auto, cpu, gpu or gpu:N.
         bundle: Folder of weights; the shipped ones by default.
         runtime: What runs the networks; the device's fastest by default, torch is the reference.
@@ -59,7 +71,7 @@ class Run(Command):
                 existing(study)
         from cascade import Cascade
 
-        cascade = Cascade.load(self.bundle, device=self.device, runtime=None if self.runtime == "auto" else self.runtime)
+        cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         if len(targets) == 1:
             self._one(cascade, *targets[0], chosen)
             return OK
@@ -79,7 +91,9 @@ class Run(Command):
         names = [stem(study) for study in self.study]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise UsageError(f"two studies are called {twice[0]!r} and would share a folder in {self.out}; run them apart")
+            raise UsageError(
+                f"two studies are called {twice[0]!r} and would share a folder in {self.out}; run them apart"
+            )
         return [(study, self.out / name) for study, name in zip(self.study, names, strict=True)]
 
     def _one(self, cascade: Cascade, study: Path, out: Path, chosen: tuple[str, ...]) -> None:
@@ -89,14 +103,6 @@ class Run(Command):
             findings = cascade.run(study, series=self.series, progress=progress)
         save_run(findings, out, chosen)
         if self.json:
-            sys.stdout.write((out / "findings.json").read_text(encoding="utf-8").rstrip("\n") + "\n")
+            text = (out / "findings.json").read_text(encoding="utf-8").rstrip("\n")
+            print(text if len(self.study) == 1 else json.dumps(json.loads(text), ensure_ascii=False))
         say(self, *summary(str(study), findings), f"  results in {out}")
-
-
-def stem(path: Path) -> str:
-    """A study's name from its path: a folder's, or a file's without its endings."""
-    name = path.resolve().name
-    for ending in (".nii.gz", ".nii", ".nrrd"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from cascade.cli.folder import whole
-from cascade.cli.options import Out, existing, usable_out
+from cascade.cli.options import Bundle, Out, existing, stem, usable_out
 from cascade.cli.overrides import override
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
 from cascade.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cascade.findings import Findings
     from cascade.phantom import Simulation
+    from cascade.study import Study
+
+    Made = tuple[Study, Findings, Mapping[str, Any], NDArray[np.uint8] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,8 @@ class Simulate(Command):
             procedural anatomies by default.
         split: Which anatomies of split.csv.
         format: As a scanner sends them, or one NIfTI a study.
-        onto: Paint emboli into the arteries of this real study instead.
+        onto: Paint emboli into the arteries of this real study instead; they are found by the bundle's networks.
+        bundle: Folder of weights, for --onto; the shipped ones by default.
     """
 
     overrides: Positional[Annotated[tuple[str, ...], arg(metavar="[KEY=VALUE ...]")]] = ()
@@ -53,6 +61,7 @@ class Simulate(Command):
     split: str = ""
     format: Literal["dicom", "nifti"] = "dicom"
     onto: Annotated[Path | None, arg(metavar="STUDY")] = None
+    bundle: Bundle = None
 
     def run(self) -> int:
         """Simulate them one by one; the set appears when all are there."""
@@ -61,22 +70,44 @@ class Simulate(Command):
         ranges = emboli_range(self.emboli)
         usable_out(self.out, "index.csv")
         maps = anatomies(self.anatomy, self.split)
-        from cascade.phantom import SetWriter, Simulation
+        if self.onto is not None:
+            existing(self.onto)
+        from cascade.cli.simulated_set import SetWriter
+        from cascade.phantom import Simulation
 
         config = override({"simulation": Simulation(**ranges)}, self.overrides)["simulation"]
+        seeds = range(self.seed, self.seed + self.number)
+        made = self._simulated(config, seeds, maps) if self.onto is None else self._painted(config, seeds, self.onto)
         with whole(self.out) as out, progress_bar(self) as progress:
-            written = SetWriter(out, self.format)
-            for i in range(self.number):
-                written.add(self._one(config, self.seed + i, maps), split=self.split)
+            studies = SetWriter(out, self.format, self.split)
+            for done, (seed, one) in enumerate(zip(seeds, made, strict=True), start=1):
+                studies.add(f"seed-{seed:05d}", *one)
                 if progress is not None:
-                    progress("studies", i + 1, self.number)
+                    progress("studies", done, self.number)
         say(self, f"{self.number} studies in {self.out}, listed in {self.out / 'index.csv'}")
         return OK
 
-    def _one(self, config: Simulation, seed: int, maps: list[Path]) -> Any:
-        from cascade.phantom import load_anatomy, simulate
+    def _simulated(self, config: Simulation, seeds: range, maps: list[Path]) -> Iterator[Made]:
+        from cascade.phantom import load, simulate
 
-        return simulate(config, seed, load_anatomy(maps[seed % len(maps)]) if maps else None)
+        for seed in seeds:
+            made = simulate(config, seed, load(maps[seed % len(maps)]) if maps else None)
+            yield made.study, made.truth, made.facts, made.labels
+
+    def _painted(self, config: Simulation, seeds: range, onto: Path) -> Iterator[Made]:
+        from cascade import Cascade, Findings
+        from cascade.phantom.onto import find_arteries, paint_onto
+        from cascade.reading import read
+
+        study = read(onto)
+        found = Cascade.load(self.bundle)(study)
+        if found.arteries is None:
+            raise UsageError("the bundle's embolus stage has no artery output; name another with --bundle", "E_BUNDLE")
+        arteries = find_arteries(study, found.arteries)
+        known = Findings(study.grid, lungs=found.lungs)
+        for seed in seeds:
+            painted, truth = paint_onto(study, known, arteries, config, seed)
+            yield painted, truth, {"seed": seed, "anatomy": f"onto-{stem(onto)}", "config": config.digest()}, None
 
 
 def emboli_range(text: str) -> Mapping[str, Any]:
@@ -122,5 +153,7 @@ def anatomies(path: Path | None, split: str) -> list[Path]:
         maps = [one for one in maps if one.name.removesuffix(".nii.gz") in chosen]
     if not maps:
         of = f" of split {split!r}" if split else ""
-        raise InputError("E_NO_ANATOMY", f"{path} holds no label maps (*.nii.gz){of}; name another --anatomy or --split")
+        raise InputError(
+            "E_NO_ANATOMY", f"{path} holds no label maps (*.nii.gz){of}; name another --anatomy or --split"
+        )
     return maps

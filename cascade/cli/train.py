@@ -65,7 +65,7 @@ class Training(Command):
         """The plan with the flags that were given."""
         from cascade.training.loop import Plan
 
-        flags = {
+        flags: dict[str, Any] = {
             "steps": self.steps,
             "minutes": self.minutes,
             "batch": self.batch_size,

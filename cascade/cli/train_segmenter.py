@@ -48,7 +48,5 @@ class Segmenter(Training):
             self.overrides,
         )
         out = new_run(self.out, "segmenter")
-        train_segmenter(
-            self.data, self.validation, out, net=self.net, start=self.start, base=self.base(), **settings
-        )
+        train_segmenter(self.data, self.validation, out, net=self.net, start=self.start, base=self.base(), **settings)
         return self.finished(out)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from cascade.cli.bench import numbers
-from cascade.cli.options import formats, usable_out
+from cascade.cli.options import formats, stem, usable_out
 from cascade.cli.overrides import override
-from cascade.cli.run import stem
 from cascade.cli.simulate import anatomies, emboli_range
 from cascade.cli.train import new_run
 from cascade.errors import InputError, UsageError
