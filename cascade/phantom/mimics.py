@@ -15,6 +15,10 @@ from cascade.phantom.shapes import F32
 from cascade.phantom.tree import Path
 
 
+SOFT = ("body", "lung", "node", "consolidation", "oesophagus")
+"""What a lymph node may push aside."""
+
+
 def soft_tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
     """Strands and remains of the thymus in the fat between the lungs."""
     mm = canvas.mm
@@ -54,18 +58,18 @@ def nodes(canvas: Canvas, marks: Landmarks, paths: list[Path], config: Simulatio
         radii = size * np.array([rng.uniform(1.0, 1.7), rng.uniform(0.6, 0.9), rng.uniform(0.8, 1.1)])
         centre = path.points[at] + side * (path.radius[at] + radii[1] * rng.uniform(0.75, 1.1)) / mm
         hu = rng.uniform(20, 95)
-        canvas.paint_ellipsoid(centre, radii, hu, "node", axes)
+        canvas.paint_ellipsoid(centre, radii, hu, "node", axes, SOFT)
         if rng.random() < 0.2:
-            canvas.paint_ellipsoid(centre, radii * 0.45, -40.0, None, axes)
+            canvas.paint_ellipsoid(centre, radii * 0.45, -40.0, None, axes, ("node",))
         elif rng.random() < 0.06:
-            canvas.paint_ellipsoid(centre + rng.normal(0, 1, 3), radii * 0.35, rng.uniform(300, 900), None, axes)
+            canvas.paint_ellipsoid(centre + rng.normal(0, 1, 3), radii * 0.35, rng.uniform(300, 900), None, axes, ("node",))
     for _ in range(int(rng.integers(2, 8))):
         z = marks.fork[0] + rng.uniform(-30, 40) / mm
         row = int(np.clip(z, 0, canvas.shape[0] - 1))
         y = marks.spine[row, 0] - marks.spine_radius[row] - rng.uniform(16, 55) / mm
         centre = np.array([z, y, marks.spine[row, 1] + rng.normal(0, 20) / mm])
         radii = rng.uniform(2.0, 6.5 if large else 4.0) * np.array([1.3, 0.8, 1.0])
-        canvas.paint_ellipsoid(centre, radii, rng.uniform(25, 90), "node", shapes.random_axes(rng))
+        canvas.paint_ellipsoid(centre, radii, rng.uniform(25, 90), "node", shapes.random_axes(rng), SOFT)
 
 
 def lung_changes(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
@@ -97,7 +101,7 @@ def _dependent(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> No
         # Depth measured straight forward from the hindmost lung voxel of each column.
         last = rows.shape[0] - 1 - rows[::-1].argmax(0)
         depth = (last[None, :] - np.arange(rows.shape[0])[:, None]).astype(np.float32)
-        lift = peak * np.exp(-np.maximum(depth, 0) / reach * (1.2 + 0.6 * wave[z, y0:])) * rows
+        lift = peak * np.exp(-np.maximum(depth, 0) / reach * np.maximum(1.2 + 0.6 * wave[z, y0:], 0.3)) * rows
         part = canvas.hu[z, y0:]
         np.minimum(part + lift, np.maximum(part, 45), out=part)
 
@@ -136,7 +140,7 @@ def _effuse(canvas: Canvas, marks: Landmarks, right: bool, rng: np.random.Genera
         level = thick * (1 - (z - zs[0]) / height) ** 0.8
         coarse_z = min(z // marks.step, side.shape[0] - 1)
         mask = cv2.resize(side[coarse_z].astype(np.uint8), canvas.shape[:0:-1], interpolation=cv2.INTER_NEAREST)
-        lung = (canvas.lung[z] >= 100) & (cv2.dilate(mask, np.ones((5, 5), np.uint8)) > 0)
+        lung = (canvas.lung[z] > 0) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0)
         if not lung.any():
             continue
         columns = lung.any(0)
