@@ -23,7 +23,7 @@ def read(path: Path | str, series: int | str | None = None, *, minimum_slices: i
 
     Args:
         path: The folder (any file names, nested, several series) or file.
-        series: Number or UID of a DICOM series; without it the best one is chosen.
+        series: Number, UID or description of a DICOM series; without it the best one is chosen.
         minimum_slices: Refuse fewer. Below 4, also volumes too small for a chest are read: single slices for
             training, anything for conversion.
 

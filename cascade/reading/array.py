@@ -73,4 +73,4 @@ def to_int16(values: NDArray[np.generic]) -> NDArray[np.int16]:
         return np.array(values, dtype=np.int16, order="C")
     if values.dtype.kind == "f":
         values = np.rint(np.nan_to_num(values, nan=-1024.0, posinf=32767, neginf=-1024))
-    return np.clip(values, -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(values, -32768, 32767), dtype=np.int16)

@@ -55,9 +55,7 @@ def candidates_in(path: Path, minimum_slices: int = MINIMUM_SLICES) -> list[Cand
     return _table(path, None, minimum_slices)[0]
 
 
-def _table(
-    path: Path, series: int | str | None, minimum_slices: int
-) -> tuple[list[Candidate], list[Unread]]:
+def _table(path: Path, series: int | str | None, minimum_slices: int) -> tuple[list[Candidate], list[Unread]]:
     paths = files_in(path) if path.is_dir() else [path]
     answers = [read_headers(p, ordinal) for ordinal, p in enumerate(paths, 1)]
     unread = [a for a in answers if isinstance(a, Unread)]
@@ -70,7 +68,7 @@ def _table(
 
 def _asked_for(headers: Sequence[Header], series: int | str) -> list[Header]:
     name = str(series)
-    chosen = [h for h in headers if name in (h.series, str(h.number))]
+    chosen = [h for h in headers if name in (h.series, str(h.number)) or name.lower() == h.description.lower() != ""]
     if not chosen:
         numbers = sorted({h.number for h in headers if h.number is not None})
         known = ", ".join(map(str, numbers)) or "none with a number"
@@ -102,7 +100,10 @@ def _enhancement(row: Candidate) -> float:
         return -np.inf
     _, rows, columns = stack.shape
     half = [max(int(50 / s), 1) for s in np.linalg.norm(stack.affine[:3, 1:3], axis=0)]
-    box = (slice(max(rows // 2 - half[0], 0), rows // 2 + half[0]), slice(max(columns // 2 - half[1], 0), columns // 2 + half[1]))
+    box = (
+        slice(max(rows // 2 - half[0], 0), rows // 2 + half[0]),
+        slice(max(columns // 2 - half[1], 0), columns // 2 + half[1]),
+    )
     values: list[NDArray[np.int16]] = []
     for share in (0.4, 0.5, 0.6):
         header = stack.headers[int(share * (len(stack.headers) - 1))]
@@ -141,8 +142,8 @@ def _refusal(table: Sequence[Candidate], unread: Sequence[Unread]) -> InputError
     refused = [row for row in table if row.volume.error is not None]
     if refused:
         most = max(refused, key=lambda row: row.slices)
-        assert most.volume.error is not None  # filtered above
-        return most.volume.error
+        if most.volume.error is not None:
+            return most.volume.error
     broken = [u.error for u in unread if u.error is not None]
     if broken:
         return broken[0]

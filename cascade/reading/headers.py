@@ -54,7 +54,8 @@ class Header:
         padding: Lowest and highest stored value, as bits, that mean "outside the scan".
         acquisition: Values that tell acquisitions of one series apart.
         temporal: Values that tell phases of a moving series apart.
-        words: Description and protocol in capitals: for scoring only, never written.
+        description: Of the series: someone may ask for it by this name; never written.
+        words: Descriptions and protocol in capitals: for scoring only, never written.
         facts: What may be written: kernel, kvp, contrast_agent ...
         extent: Whether the pixel data is all there.
         remarks: Codes of warnings about this image.
@@ -86,6 +87,7 @@ class Header:
     lossy: bool = False
     acquisition: tuple[str, ...] = ()
     temporal: tuple[str, ...] = ()
+    description: str = ""
     words: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     extent: Extent = "whole"
@@ -173,6 +175,7 @@ def _headers(dataset: Dataset, file: Any, path: Path, ordinal: int) -> list[Head
             _text(dataset, k)
             for k in ("TemporalPositionIndex", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase")
         ),
+        description=_text(dataset, "SeriesDescription"),
         words=" ".join(_text(dataset, k) for k in ("SeriesDescription", "ProtocolName", "StudyDescription")).upper(),
         padding=_padding(dataset),
         extent=extent,

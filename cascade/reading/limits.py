@@ -26,4 +26,6 @@ def check(what: str, count: int, limit: int) -> None:
         InputError: E_LIMIT.
     """
     if count > limit:
-        raise InputError("E_LIMIT", f"the input has {count} {what}, at most {limit} are read; give a smaller folder or file")
+        raise InputError(
+            "E_LIMIT", f"the input has {count} {what}, at most {limit} are read; give a smaller folder or file"
+        )

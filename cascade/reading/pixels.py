@@ -11,7 +11,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from cascade.errors import InputError
 from cascade.geometry import AIR_HU
@@ -40,7 +40,9 @@ def codec(syntax: str) -> str:
         remedy = "12-bit lossy JPEG needs another decoder; decompress it with `dcmdjpeg` of dcmtk first"
         raise InputError("E_CODEC", f"transfer syntax {syntax} cannot be decoded: {remedy}")
     if syntax not in _PLUGINS:
-        raise InputError("E_CODEC", f"transfer syntax {syntax or '(none)'} is not one of images that can be decoded; export again")
+        raise InputError(
+            "E_CODEC", f"transfer syntax {syntax or '(none)'} is not one of images that can be decoded; export again"
+        )
     plugin = _PLUGINS[syntax]
     if plugin and not _installed(syntax, plugin):
         raise InputError("E_CODEC", f"transfer syntax {syntax} needs a decoder: pip install {_PACKAGES[plugin]}")

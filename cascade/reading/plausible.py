@@ -61,7 +61,9 @@ def without_offset(hu: NDArray[np.int16], label: str, rescaled: bool = True) -> 
         text = f"{label} states no usable rescale; slope 1 and intercept {offset} fit (up to 24 HU too low)"
         return hu, [Note("W_RESCALE_ASSUMED", text)]
     if offset:
-        return hu, [Note("W_OFFSET_FIXED", f"{label} was stored {-offset} too high; that was taken away (up to 24 HU too low)")]
+        return hu, [
+            Note("W_OFFSET_FIXED", f"{label} was stored {-offset} too high; that was taken away (up to 24 HU too low)")
+        ]
     return hu, []
 
 

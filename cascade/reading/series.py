@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -121,7 +122,7 @@ def _interleaved(parts: list[list[tuple[float, Header]]]) -> bool:
             return False
         spans.append((mm[0], mm[-1], float(np.median(np.diff(mm)))))
     spans.sort()
-    return all(b[0] < a[1] - a[2] for a, b in zip(spans, spans[1:], strict=False))
+    return all(b[0] < a[1] - a[2] for a, b in pairwise(spans))
 
 
 def _mixed(headers: Sequence[Header]) -> InputError | None:

@@ -67,7 +67,9 @@ def axes_of(header: Header) -> tuple[NDArray[np.float64], NDArray[np.float64], N
     """
     where = f"file {header.ordinal} has no usable"
     if header.cosines is None:
-        raise InputError("E_NO_GEOMETRY", f"{where} ImageOrientationPatient; its place cannot be known, export it again")
+        raise InputError(
+            "E_NO_GEOMETRY", f"{where} ImageOrientationPatient; its place cannot be known, export it again"
+        )
     right, down = np.array(header.cosines[:3]), np.array(header.cosines[3:])
     lengths = np.linalg.norm(right), np.linalg.norm(down)
     if max(abs(length - 1) for length in lengths) > COSINE_TOLERANCE or abs(right @ down) > COSINE_TOLERANCE:
@@ -108,7 +110,9 @@ def stack(headers: Sequence[Header], label: str, minimum_slices: int = MINIMUM_S
     normal, down, right = axes_of(headers[0])
     notes: list[Note] = []
     place = places_of(headers)
-    ordered = [headers[i] for i in np.lexsort(([h.sop for h in headers], place))]
+    ordered = [
+        headers[i] for i in sorted(range(len(headers)), key=lambda i: (place[i], headers[i].sop, headers[i].ordinal))
+    ]
     ordered, repeated = _without_duplicates(ordered, label)
     if repeated:
         notes.append(Note("W_DUPLICATE_SLICES", f"{repeated} slices of {label} were stored twice with equal pixels"))
@@ -119,7 +123,7 @@ def stack(headers: Sequence[Header], label: str, minimum_slices: int = MINIMUM_S
     _even(place, label)
     if len(ordered) > 1:
         step = (positions[-1] - positions[0]) / (len(ordered) - 1)
-        _straight(positions, step, normal, label)
+        _straight(positions, normal, label)
         step = normal * float(step @ normal)
     else:
         step = normal * float(ordered[0].facts.get("thickness_mm") or 1.0)
@@ -188,19 +192,26 @@ def _even(place: NDArray[np.float64], label: str) -> None:
     raise InputError("E_VARYING_SPACING", text)
 
 
-def _straight(positions: NDArray[np.float64], step: NDArray[np.float64], normal: NDArray[np.float64], label: str) -> None:
+def _straight(
+    positions: NDArray[np.float64], step: NDArray[np.float64], normal: NDArray[np.float64], label: str
+) -> None:
     """Refuse a tilted gantry, and slices that do not lie on one line."""
     line = positions[0] + np.arange(len(positions))[:, None] * step
     off = positions - line
     off -= (off @ normal)[:, None] * normal
     if float(np.abs(off).max()) > 0.5:
-        text = f"the slices of {label} do not lie on one line ({np.abs(off).max():.1f} mm off); export one reconstruction"
+        text = (
+            f"the slices of {label} do not lie on one line ({np.abs(off).max():.1f} mm off); export one reconstruction"
+        )
         raise InputError("E_NO_GEOMETRY", text)
     cosine = min(float(step @ normal) / float(np.linalg.norm(step)), 1.0)
     tilt = float(np.degrees(np.arccos(cosine)))
-    sideways = float(np.linalg.norm(positions[-1] - positions[0] - ((positions[-1] - positions[0]) @ normal) * normal))
+    across = step - (step @ normal) * normal
+    sideways = float(np.linalg.norm(across)) * (len(positions) - 1)
     if tilt > TILT_DEGREES and sideways > 0.1:
-        text = f"{label} was scanned with a gantry tilted by {tilt:.1f} degrees, which is not read; choose an untilted one"
+        text = (
+            f"{label} was scanned with a gantry tilted by {tilt:.1f} degrees, which is not read; choose an untilted one"
+        )
         raise InputError("E_GANTRY_TILT", text)
 
 

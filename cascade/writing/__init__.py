@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from cascade.writing.dicom import write_dicom
-from cascade.writing.files import is_done
+from cascade.writing.files import OutputError, is_done
 from cascade.writing.findings import FORMATS, load, save
+from cascade.writing.picture import overlay
 from cascade.writing.record import rounded
+from cascade.writing.run import save_run
 from cascade.writing.volume import write_nifti
 
-__all__ = ["FORMATS", "is_done", "load", "rounded", "save", "write_dicom", "write_nifti"]
+__all__ = [
+    "FORMATS",
+    "OutputError",
+    "is_done",
+    "load",
+    "overlay",
+    "rounded",
+    "save",
+    "save_run",
+    "write_dicom",
+    "write_nifti",
+]

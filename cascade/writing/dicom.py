@@ -7,13 +7,16 @@ import io
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cascade.geometry import Grid
 from cascade.study import Study
 from cascade.writing.files import write_bytes
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
 _EXPLICIT = "1.2.840.10008.1.2.1"
@@ -40,13 +43,14 @@ def write_dicom(study: Study, folder: Path | str) -> list[Path]:
 
 def _slice(study: Study, z: int) -> bytes:
     from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID
 
     grid = study.grid
     uid = _uids(study.id)
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = _CT
+    meta.MediaStorageSOPClassUID = UID(_CT)
     meta.MediaStorageSOPInstanceUID = uid(f"slice {z}")
-    meta.TransferSyntaxUID = _EXPLICIT
+    meta.TransferSyntaxUID = UID(_EXPLICIT)
     meta.ImplementationClassUID = _uids("")("implementation")
     ds = Dataset()
     ds.file_meta = meta
@@ -93,11 +97,12 @@ def decimal(value: float) -> str:
     return "0"
 
 
-def _uids(study_id: str) -> Callable[[str], str]:
+def _uids(study_id: str) -> Callable[[str], UID]:
     """UIDs by role, the same for the same study: "2.25." and a UUID's number (PS3.5 B.2)."""
+    from pydicom.uid import UID
 
-    def uid(role: str) -> str:
+    def uid(role: str) -> UID:
         digest = hashlib.sha256(f"pe-cascade/{study_id}/{role}".encode()).digest()
-        return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
+        return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
 
     return uid

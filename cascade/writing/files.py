@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 from cascade.errors import CascadeError
 
-
 _NUMBERS = re.compile(r"\[\n([-+0-9.eE,\s]+)\n\s*\]")
 
 

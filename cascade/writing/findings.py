@@ -48,7 +48,9 @@ def save(findings: Findings, out: Path | str, formats: Sequence[str] = ("json", 
     out = Path(out)
     check_formats(formats)
     findings = rounded(findings)
-    maps = [n for n in MAPS if getattr(findings, n) is not None and ("nifti" if n == "labels" else "probability") in formats]
+    maps = [
+        n for n in MAPS if getattr(findings, n) is not None and ("nifti" if n == "labels" else "probability") in formats
+    ]
     written: list[str] = []
     for name in maps:
         field: Field = getattr(findings, name)
@@ -93,7 +95,9 @@ def load(out: Path | str) -> Findings:
             maps["embolus"] = Field(lesions.astype(np.uint8) * np.uint8(255), box)
         return from_record(record, maps)
     except OSError as error:
-        raise InputError("E_FINDINGS", f"the folder holds no findings.json ({error.strerror}); give one that does") from error
+        raise InputError(
+            "E_FINDINGS", f"the folder holds no findings.json ({error.strerror}); give one that does"
+        ) from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         text = f"findings.json is damaged ({type(error).__name__}: {error}); write the findings again"
         raise InputError("E_FINDINGS", text) from error
@@ -115,6 +119,5 @@ def _smallest(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _dtype(entry: dict[str, Any]) -> np.dtype[Any]:
-    if entry["dtype"] not in ("uint8", "uint16"):
-        raise ValueError(f"a map of {entry['dtype']}")
-    return np.dtype(entry["dtype"])
+    known = {"uint8": np.dtype(np.uint8), "uint16": np.dtype(np.uint16)}
+    return known[entry["dtype"]]

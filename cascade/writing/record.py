@@ -17,8 +17,9 @@ from cascade.study import Note
 FORMAT = "pe-cascade findings 1"
 DECIMALS = 6
 MAPS = ("embolus", "labels", "arteries", "spread")
-# Parts of the provenance that have a place of their own at the top of the file.
-_TOP = ("study", "candidates", "bundle", "version")
+# Parts of the provenance that have a place of their own: in the file's "study", and at its top.
+_STUDY = {"id": "study", "series": "series", "facts": "facts"}
+_TOP = ("candidates", "bundle", "version")
 
 
 def rounded(findings: Findings) -> Findings:
@@ -41,7 +42,8 @@ def rounded(findings: Findings) -> Findings:
         lesions = tuple(sorted(map(_round_lesion, lesions), key=lambda v: (-v.probability, -v.volume_mm3, v.number)))
     if quality is not None:
         quality = Quality(**{k: _round(v) if isinstance(v, float) else v for k, v in asdict(quality).items()})
-    return replace(findings, exam=exam, slices=slices, lesions=lesions, quality=quality)
+    provenance = {key: value for key, value in findings.provenance.items() if value is not None}
+    return replace(findings, exam=exam, slices=slices, lesions=lesions, quality=quality, provenance=provenance)
 
 
 def to_record(findings: Findings, stored: Sequence[str]) -> dict[str, Any]:
@@ -52,20 +54,21 @@ def to_record(findings: Findings, stored: Sequence[str]) -> dict[str, Any]:
         stored: Maps that are written as files beside it.
     """
     grid, provenance = findings.grid, dict(findings.provenance)
-    top = {key: provenance.pop(key) for key in _TOP if provenance.get(key) is not None}
+    study = {key: provenance.pop(name, None) for key, name in _STUDY.items()}
+    top = {key: provenance.pop(key, None) for key in _TOP}
     exam = findings.exam
     return {
         "format": FORMAT,
-        "study": {**top.get("study", {}), "slices": grid.shape[0], "spacing_mm": [_round(s) for s in grid.spacing]},
-        "candidates": top.get("candidates"),
+        "study": {**study, "slices": grid.shape[0], "spacing_mm": [_round(s) for s in grid.spacing]},
+        "candidates": top["candidates"],
         "quality": None if findings.quality is None else _quality_record(findings.quality),
         "exam": None if exam is None else {**asdict(exam), "contributions": [asdict(c) for c in exam.contributions]},
         "lungs": None if findings.lungs is None else _lungs_record(findings.lungs),
         "slices": None if findings.slices is None else slice_rows(findings),
         "lesions": None if findings.lesions is None else [_lesion_record(v) for v in findings.lesions],
         "warnings": [asdict(note) for note in findings.warnings],
-        "bundle": top.get("bundle"),
-        "version": top.get("version"),
+        "bundle": top["bundle"],
+        "version": top["version"],
         "grid": {
             "shape": list(grid.shape),
             "affine": grid.affine.tolist(),
@@ -80,8 +83,7 @@ def to_record(findings: Findings, stored: Sequence[str]) -> dict[str, Any]:
 def from_record(record: Mapping[str, Any], maps: Mapping[str, Field]) -> Findings:
     """Findings of the content of findings.json, and the maps that were read beside it."""
     grid = grid_of(record)
-    study = {k: v for k, v in record["study"].items() if k not in ("slices", "spacing_mm")}
-    top = {"study": study or None, **{k: record[k] for k in _TOP[1:]}}
+    top = {name: record["study"][key] for key, name in _STUDY.items()} | {key: record[key] for key in _TOP}
     quality, exam, lungs, lesions = (record[k] for k in ("quality", "exam", "lungs", "lesions"))
     if exam is not None:
         exam = Exam(**{**exam, "contributions": tuple(Contribution(**c) for c in exam["contributions"])})

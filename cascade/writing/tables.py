@@ -64,8 +64,7 @@ def lesions_csv(findings: Findings) -> bytes:
 
 def study_id(findings: Findings) -> str:
     """The study's id, where the provenance holds it."""
-    study = findings.provenance.get("study")
-    return str(study.get("id", "")) if isinstance(study, Mapping) else ""
+    return str(findings.provenance.get("study") or "")
 
 
 def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

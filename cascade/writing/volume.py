@@ -25,7 +25,8 @@ def write_volume(path: Path, array: NDArray[Any], grid: Grid) -> None:
     """
     import nibabel
 
-    image = nibabel.Nifti1Image(grid.to_source(array).T, LPS_TO_RAS @ grid.source_affine @ _BACKWARDS)
+    make: Any = nibabel.Nifti1Image
+    image = make(grid.to_source(array).T, LPS_TO_RAS @ grid.source_affine @ _BACKWARDS)
     image.header.set_xyzt_units("mm")
     image.set_sform(image.affine, 1)
     image.set_qform(image.affine, 1)

@@ -1,0 +1,50 @@
+"""Everything that `cascade run` leaves in a folder, DONE last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cascade.findings import Findings
+from cascade.study import Study
+from cascade.writing.files import to_json, write_bytes, write_done
+from cascade.writing.findings import check_formats, save
+from cascade.writing.record import rounded
+from cascade.writing.report import report
+
+RUN_FORMATS = ("json", "csv", "nifti", "html")
+
+
+def save_run(
+    study: Study, findings: Findings, run: Mapping[str, Any], out: Path | str, formats: Sequence[str] = RUN_FORMATS
+) -> list[str]:
+    """Write findings, report, run.json and, last, DONE.
+
+    An earlier DONE in the folder is taken away first: what stands without one is not an answer.
+
+    Args:
+        study: What was read.
+        findings: What was found.
+        run: Timings, versions, machine: what differs between two runs of the same study.
+        out: The folder.
+        formats: See `save`; findings.json and run.json are always written.
+
+    Returns:
+        Names of the files written, without DONE.
+
+    Raises:
+        UsageError: E_UNKNOWN_FORMAT_NAME.
+        OutputError: E_OUTPUT.
+    """
+    out = Path(out)
+    check_formats(formats)
+    (out / "DONE").unlink(missing_ok=True)
+    names = save(findings, out, tuple(dict.fromkeys(("json", *formats))))
+    if "html" in formats:
+        write_bytes(out / "report.html", report(study, rounded(findings)))
+        names.append("report.html")
+    write_bytes(out / "run.json", to_json(dict(run)))
+    names.append("run.json")
+    write_done(out, names)
+    return names
