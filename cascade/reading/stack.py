@@ -192,10 +192,9 @@ def _even(place: NDArray[np.float64], label: str) -> None:
     raise InputError("E_VARYING_SPACING", text)
 
 
-def _straight(
-    positions: NDArray[np.float64], step: NDArray[np.float64], normal: NDArray[np.float64], label: str
-) -> None:
+def _straight(positions: NDArray[np.float64], normal: NDArray[np.float64], label: str) -> None:
     """Refuse a tilted gantry, and slices that do not lie on one line."""
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
     line = positions[0] + np.arange(len(positions))[:, None] * step
     off = positions - line
     off -= (off @ normal)[:, None] * normal

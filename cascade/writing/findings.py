@@ -119,5 +119,5 @@ def _smallest(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _dtype(entry: dict[str, Any]) -> np.dtype[Any]:
-    known = {"uint8": np.dtype(np.uint8), "uint16": np.dtype(np.uint16)}
+    known: dict[str, np.dtype[Any]] = {"uint8": np.dtype(np.uint8), "uint16": np.dtype(np.uint16)}
     return known[entry["dtype"]]

@@ -58,9 +58,8 @@ def _bars(volumes: Sequence[float | None], x: NDArray[np.float64]) -> list[str]:
         if volume:
             y = float(_y(volume / most))
             height = float(_y(0.0)) - y
-            parts.append(
-                f'<rect class="embolus" x="{centre - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
-            )
+            place = f'x="{centre - width / 2:.1f}" y="{y:.1f}"'
+            parts.append(f'<rect class="embolus" {place} width="{width:.1f}" height="{height:.1f}"/>')
     return parts
 
 
