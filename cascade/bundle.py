@@ -373,14 +373,21 @@ def _builder(net: Network, stage: str) -> Callable[[], nn.Module]:
 
 def _code(package: str) -> str:
     """Hash of a package's sources and of the libraries it builds on: a compiled form of other code is not used."""
-    from importlib.metadata import version
-
     digest = hashlib.sha256()
     for path in sorted(Path(str(importlib.import_module(package).__file__)).parent.glob("*.py")):
         digest.update(path.read_bytes())
     for library in ("torch", "timm", "ultralytics", "segmentation-models-pytorch"):
-        digest.update(version(library).encode())
+        digest.update(_version(library).encode())
     return digest.hexdigest()
+
+
+def _version(library: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def _place(entry: StageEntry) -> int:

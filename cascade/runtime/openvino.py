@@ -24,6 +24,10 @@ go_offline()
 import openvino as ov  # noqa: E402  # after the switches, which it reads at import
 
 
+MOST_KEPT = 40
+"""So many compiled forms stay in the cache, 4 to 13 MB each; the oldest go first."""
+
+
 class OpenVinoNet:
     """A network compiled for this CPU, behind `cascade.stage.Net`.
 
@@ -117,5 +121,8 @@ def keep(model: Any, path: Path) -> None:
             ov.save_model(model, part, compress_to_fp16=False)
             os.replace(part.with_suffix(".bin"), path.with_suffix(".bin"))  # noqa: PTH105  # atomic
             os.replace(part, path)  # noqa: PTH105
+        for old in sorted(path.parent.glob("*.xml"), key=lambda p: p.stat().st_mtime)[:-MOST_KEPT]:
+            old.unlink(missing_ok=True)
+            old.with_suffix(".bin").unlink(missing_ok=True)
     except OSError:
         return
