@@ -36,7 +36,9 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generat
         liver = shapes.soft((x - border[z][:, None]) / mm, 3.0)
         fill += liver * (liver_hu + texture[z % 32] * 0.6 - fill)
         label[liver > 0.5] = LABELS["liver"]
-        spleen = shapes.soft(np.maximum(spleen_front - y, 62 - x + 0.3 * y) / mm, 3.0)
+        along = ((z - float(marks.diaphragm.min())) * mm + 10) / 70
+        oval = np.sqrt(((x - 92) / 34) ** 2 + ((y - spleen_front - 40) / 52) ** 2 + along**2) - 1
+        spleen = shapes.soft(oval * 30 / mm, 3.0)
         fill += spleen * (spleen_hu - fill)
         label[spleen > 0.5] = LABELS["spleen"]
         dz = (z - stomach[0]) * mm

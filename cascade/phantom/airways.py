@@ -24,8 +24,10 @@ def bronchi(
     balls: dict[int, tuple[Points, float]] = {}
     plugged: list[tuple[Points, np.ndarray]] = []
     for path in paths:
-        keep = np.flatnonzero((path.radius < 7.5) & (path.radius > 1.05 * max(mm, 0.8)))
-        keep = keep[keep > np.argmax(path.radius < 7.5)] if keep.size else keep
+        at = np.clip(np.rint(path.points).astype(int), 0, np.array(canvas.shape) - 1)
+        in_lung = canvas.lung[tuple(at.T)] >= 128
+        near_hilum = np.min([np.linalg.norm(path.points - h, axis=1) for h in marks.hila], axis=0) * mm < 16
+        keep = np.flatnonzero((path.radius < 7.5) & (path.radius > 1.05 * max(mm, 0.8)) & (in_lung | near_hilum))
         if keep.size < 8:
             continue
         tangent = np.gradient(path.points, axis=0)[keep]

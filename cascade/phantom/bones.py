@@ -38,6 +38,9 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
     phase = rng.uniform(0, 1)
     cord, sac = rng.uniform(30, 45), rng.uniform(5, 25)
     texture = shapes.noise((nz, 64, 64), 1.8, rng) * rng.uniform(20, 55)
+    spongy = rng.uniform(90, 260)
+    shell = Bone(rng)
+    shell.rim, shell.shell_mm = rng.uniform(280, 600), rng.uniform(0.6, 1.2)
     flat = rng.uniform(0.72, 0.9)
     for z in range(nz):
         yc, xc = marks.spine[z]
@@ -55,14 +58,14 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
         canal_y = ry + 8.5
         canal = np.sqrt((x / 9.5) ** 2 + ((y - canal_y) / 7.8) ** 2) * 7.8 - 7.8
         grain = texture[z][np.arange(y.shape[0])[:, None] % 64, np.arange(x.shape[1])[None, :] % 64]
-        marrow = np.asarray(bone.marrow * 1.1 + grain, np.float32)
+        marrow = np.asarray(spongy + grain, np.float32)
         if level < 0.19:  # the disc
             disc = shapes.soft((body - 0.5) / mm)
             part = canvas.hu[z, rows, columns]
             part += disc * (85 - part)
             canvas.labels[z, rows, columns][disc >= 0.5] = LABELS["bone"]
         else:
-            _lay(canvas, z, rows, columns, body, bone, marrow)
+            _lay(canvas, z, rows, columns, body, shell, marrow)
         arch = np.abs(canal - 3.2) - 3.0
         open_sides = level < 0.35 or level > 0.93
         arch = np.where((np.abs(x) > 5) & (y < canal_y + 2) & open_sides, 9.0, arch)

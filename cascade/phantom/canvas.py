@@ -76,11 +76,19 @@ class Canvas:
         value: float,
         label: str | None = None,
         axes: NDArray[np.floating] | None = None,
+        only: tuple[str, ...] = (),
     ) -> None:
-        """Paint an ellipsoid at `centre` (z, y, x in voxels) of `radii` mm, turned by `axes` `[3, 3]`."""
+        """Paint an ellipsoid at `centre` (z, y, x in voxels) of `radii` mm, turned by `axes` `[3, 3]`.
+
+        Where `only` names labels, nothing else is painted over.
+        """
         got = shapes.ellipsoid(self.shape, centre, np.asarray(radii, float) / self.mm, axes)
-        if got is not None:
-            self.paint(shapes.soft(got[1]), value, got[0], label)
+        if got is None:
+            return
+        alpha = shapes.soft(got[1])
+        if only:
+            alpha = alpha * np.isin(self.labels[got[0]], [0, *(LABELS[n] for n in only)])
+        self.paint(alpha, value, got[0], label)
 
 
 def upsample(coarse: F32, shape: tuple[int, int, int]) -> F32:

@@ -20,6 +20,7 @@ Kind = Literal["occlusive", "central", "eccentric", "web"]
 PLACES = (("central", 6.2), ("lobar", 3.9), ("segmental", 2.1), ("subsegmental", 0.0))
 """Name of a stretch of artery by its radius in mm, largest first."""
 LONGEST_MM = 150.0
+BALL = np.array([[[z * z + y * y + x * x <= 5 for x in range(-2, 3)] for y in range(-2, 3)] for z in range(-2, 3)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,8 +163,9 @@ def _clot(
     local = size[nearest]
     offset = (places - centre[nearest]) * mm
     ok = distance <= 1.3 * local + 1.4
-    ok &= _cross_section(kind, offset, distance, local, turned[nearest], rng)
     wave = shapes.noise((artery.shape[0], artery.shape[1], artery.shape[2]), 7 / mm, rng)[tuple(voxels.T)]
+    ripple = (0.14 * wave * np.minimum(local, 6.0)).astype(np.float64)
+    ok &= _cross_section(kind, offset, distance + ripple, local, turned[nearest], ripple, rng)
     rank = key[nearest] + 0.35 * (distance / np.maximum(local, 0.5)) ** 2 * local + 1.2 * wave * np.minimum(local, 4) / 2
     ok &= taken[inside][tuple(voxels.T)] < 26
     voxels, rank = voxels[ok], rank[ok]
@@ -176,8 +178,10 @@ def _clot(
         return None
     binary = np.zeros(artery.shape, np.float32)
     binary[tuple(chosen.T)] = 1
-    blurred = ndimage.gaussian_filter(binary, 0.55)
-    occupancy = np.minimum(np.clip(blurred * 1.35 - 0.15, 0, 1), 1) * artery
+    # Closing heals the seams where two ways with different cross-sections meet.
+    closed = ndimage.grey_closing(np.pad(binary, 2), footprint=BALL)[2:-2, 2:-2, 2:-2]
+    blurred = ndimage.gaussian_filter(closed, 0.8)
+    occupancy = np.clip((blurred - 0.5) * 1.7 + 0.5, 0, 1) * artery
     occupancy = np.where(taken[inside] > 0, np.minimum(occupancy, 1 - taken[inside] / np.float32(255)), occupancy)
     if (occupancy >= 0.5).sum() < max(3, 4 / mm**3):
         return None
@@ -232,7 +236,7 @@ def _kind(radius: float, config: Simulation, rng: np.random.Generator) -> Kind:
 
 def _cross_section(
     kind: Kind, offset: NDArray[np.float64], distance: NDArray[np.float64], local: NDArray[np.float64],
-    side: NDArray[np.float64], rng: np.random.Generator,
+    side: NDArray[np.float64], ripple: NDArray[np.float64], rng: np.random.Generator,
 ) -> NDArray[np.bool_]:  # fmt: skip
     """Which voxels of the lumen a clot of this kind fills."""
     if kind == "occlusive":
@@ -241,8 +245,8 @@ def _cross_section(
     if kind == "central":
         shift = rng.uniform(0.0, 0.3)
         share = rng.uniform(0.5, 0.82)
-        moved = np.linalg.norm(offset - side * (shift * local)[:, None], axis=1)
+        moved = np.linalg.norm(offset - side * (shift * local)[:, None], axis=1) + ripple
         return np.asarray(moved <= np.maximum(share * local, 0.9))
     if kind == "eccentric":
-        return np.asarray(lateral >= rng.uniform(-0.45, 0.35) * local)
+        return np.asarray(lateral + ripple >= rng.uniform(-0.45, 0.35) * local)
     return np.asarray(np.abs(lateral) <= np.maximum(0.16 * local, 0.9))

@@ -34,9 +34,9 @@ def aorta(canvas: Canvas, marks: Landmarks, heart: Heart, bolus: Bolus, rng: np.
         [cross - 14 / mm, up_y + 4 / mm, up_x + 1 / mm],
     ])  # fmt: skip
     arch = np.array([
-        [cross, up_y + 16 / mm, up_x + 8 / mm],
-        [cross + 3 / mm, 0.5 * (up_y + down_y[0]) + 4 / mm, 0.5 * (up_x + down_x[0]) + 5 / mm],
-        [cross - 6 / mm, down_y[0] - 8 / mm, down_x[0] + 1 / mm],
+        [cross, up_y + 12 / mm, up_x + 10 / mm],
+        [cross + 3 / mm, 0.5 * (up_y + down_y[0]) - 2 / mm, 0.35 * up_x + 0.65 * down_x[0] + 4 / mm],
+        [cross - 6 / mm, down_y[0] - 10 / mm, down_x[0] + 2 / mm],
     ])  # fmt: skip
     path = shapes.curve(np.vstack([up, arch, down]), 120)
     radii = np.interp(np.linspace(0, 1, 120), [0, 0.1, 0.3, 0.5, 1], [r * 1.12, r * 1.1, r, r * 0.85, r * 0.72])
@@ -57,7 +57,7 @@ def caval(canvas: Canvas, marks: Landmarks, heart: Heart, bolus: Bolus, rng: np.
     x = marks.spine[int(np.clip(marks.fork[0], 0, canvas.shape[0] - 1)), 1] - rng.uniform(24, 32) / mm
     y = marks.fork[1] - rng.uniform(10, 20) / mm
     path = shapes.curve(np.array([
-        ra + np.array([14, 0, 4]) / mm, [marks.fork[0] - 14 / mm, y, x], [marks.fork[0] + 10 / mm, y - 2 / mm, x],
+        ra + np.array([24, 0, 4]) / mm, [marks.fork[0] - 10 / mm, y, x], [marks.fork[0] + 10 / mm, y - 2 / mm, x],
         [0.5 * (marks.fork[0] + top), y - 5 / mm, x], [top, y - 8 / mm, x - 2 / mm],
     ]))  # fmt: skip
     r = rng.uniform(6.5, 11.0)
@@ -123,8 +123,8 @@ def windpipe(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> tupl
     z = float(fork[0] + rng.uniform(6, 16) / mm)
     row = int(np.clip(z, 0, canvas.shape[0] - 1))
     y_spine = marks.spine[row, 0] - marks.spine_radius[row]
-    carina = np.array([z, min(max(fork[1] + 14 / mm, y_spine - 26 / mm), y_spine - 16 / mm), marks.spine[row, 1] - 1 / mm])
-    top = np.array([canvas.shape[0] + 3.0, carina[1] - 22 / mm, marks.spine[-1, 1]])
+    carina = np.array([z, min(max(fork[1] + 14 / mm, y_spine - 24 / mm), y_spine - 14 / mm), marks.spine[row, 1] - 4 / mm])
+    top = np.array([canvas.shape[0] + 3.0, carina[1] - 16 / mm, marks.spine[-1, 1] - 2 / mm])
     r = rng.uniform(7.2, 9.8)
     right_hilum, left_hilum = marks.hila
     right = carina + np.array([-26, 6, -38]) / mm

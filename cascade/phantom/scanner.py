@@ -194,12 +194,11 @@ def streaks(plane: F32, strength: float, rng: np.random.Generator) -> F32:
         x, y = np.arange(small.shape[1]) - centres[i][0], np.arange(small.shape[0]) - centres[i][1]
         radius = np.hypot(y[:, None], x[None, :])
         angle = np.arctan2(y[:, None], x[None, :]) % np.pi
-        table = rng.standard_normal(96)
-        table = np.interp(np.linspace(0, 96, 720), np.arange(97), np.r_[table, table[:1]])
-        ray = table[np.minimum((angle / np.pi * 720).astype(int), 719)]
+        table = np.sign(table := rng.standard_normal(34)) * np.abs(table) ** 1.6
+        ray = np.interp(angle / np.pi * 34, np.arange(35), np.r_[table, table[:1]])
         body = max(np.sqrt(area / np.pi), 2.0)
-        fall = np.where(radius > body, np.exp(-(radius - body) / (4.0 * body)), 0.5)
+        fall = np.where(radius > body, np.exp(-(radius - body) / (3.0 * body)), 0.4)
         peak = float(dense.max()) / 1200
-        out += (ray * fall * (35 + 130 * peak)).astype(np.float32)
+        out += (ray * fall * (20 + 90 * peak)).astype(np.float32)
     big = cv2.resize(out, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(strength * big * (plane > -950), np.float32)

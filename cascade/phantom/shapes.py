@@ -124,11 +124,12 @@ def noise(
         return np.interp(np.linspace(0, coarse[0] - 1, shape[0]), np.arange(coarse[0]), field).astype(np.float32)
     if len(shape) == 2:
         return np.asarray(cv2.resize(field, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
-    planes = np.stack([cv2.resize(p, (shape[2], shape[1]), interpolation=cv2.INTER_LINEAR) for p in field])
+    planes = np.stack([cv2.resize(p, (shape[2], shape[1]), interpolation=cv2.INTER_CUBIC) for p in field])
     at = np.linspace(0, len(planes) - 1, shape[0])
     low = np.minimum(at.astype(int), len(planes) - 2)
     out = np.empty(shape, np.float32)
     for z, (i, f) in enumerate(zip(low, at - low, strict=True)):
+        f = f * f * (3 - 2 * f)
         cv2.addWeighted(planes[i], 1 - f, planes[i + 1], f, 0, dst=out[z])
     return out
 

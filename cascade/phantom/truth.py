@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cascade.findings import Exam, Field, Findings, Lesion, Lungs, Quality, Side, Slices
 from cascade.geometry import Box, Grid
@@ -98,10 +99,12 @@ def _lesions(
     counts = np.bincount(instance.ravel(), minlength=256)
     numbers = sorted((int(n) for n in np.flatnonzero(counts) if n), key=lambda n: (-int(counts[n]), n))
     renumber = np.zeros(256, np.uint8)
+    found = ndimage.find_objects(instance)
     lesions = []
     for new, old in enumerate(numbers, start=1):
         renumber[old] = new
-        at = np.argwhere(instance == old)
+        part = found[old - 1]
+        at = np.argwhere(instance[part] == old) + np.array([s.start for s in part])
         z = at[:, 0]
         centroid = grid.to_mm(at.mean(0))
         lesions.append(

@@ -18,7 +18,7 @@ class Bone:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rim = rng.uniform(480, 950)
         self.marrow = rng.uniform(40, 260)
-        self.shell_mm = rng.uniform(1.0, 2.2)
+        self.shell_mm = rng.uniform(0.9, 1.8)
 
 
 def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng: np.random.Generator) -> None:
@@ -37,12 +37,12 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
 
     build = rng.uniform(0.7, 1.35)
     muscle = build * (
-        10 + 20 * back**2 + (5 + 9 * up) * side**1.5 + up * (8 * front * (side > 0.15)) + 5 * front * (1 - side)
+        9 + 25 * back**3 + (5 + 9 * up) * side**1.5 + up * 8 * front * np.clip((side - 0.1) / 0.25, 0, 1) + 4 * front
     ) + 1.8 * wavy(40, 90)
     fat_mm = rng.uniform(*config.fat_mm)
     breast = rng.uniform(0, 40) if rng.random() < 0.45 else 0.0
     level = np.exp(-(((np.arange(nz) - (z_top - 165 / mm)) / (45 / mm)) ** 2))[:, None]
-    bump = np.exp(-(((np.abs(theta - 1.5 * np.pi)) - 0.62) ** 2) / 0.07)
+    bump = np.exp(-((np.abs((theta - 0.5 * np.pi) % (2 * np.pi) - np.pi) - 0.62) ** 2) / 0.07)
     fat = fat_mm * (0.55 + 0.55 * side**2 + 0.25 * front + 0.3 * back * (1 - side)) * (1 + 0.12 * wavy(60, 120))
     fat = np.maximum(fat, 2.0) + breast * level * bump
     hull = marks.hull
@@ -51,11 +51,10 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
     muscle_edge = np.maximum(marks.wide + inner * 0.8, hull + inner) + shoulder
     skin_edge = (muscle_edge + fat / mm).astype(np.float32)
     muscle_edge = muscle_edge.astype(np.float32)
-    planes = [
-        (hull + (7.5 + 2.0 * wavy(30, 60)) / mm).astype(np.float32),
-        (hull + (muscle_edge - hull) * (0.55 + 0.07 * wavy(35, 70))).astype(np.float32),
-        (muscle_edge - (5.0 + 2 * wavy(25, 50)) / mm).astype(np.float32),
-    ]
+    plane = (hull + (10.5 + 2.0 * wavy(30, 60)) / mm).astype(np.float32)
+    # Muscles are what lies between the zero surfaces of smooth noise; fat fills the surfaces.
+    sheets = shapes.noise(canvas.shape, (55 / mm, 20 / mm, 28 / mm), rng)
+    lean = rng.uniform(0.05, 0.22)
     fat_hu, muscle_hu = rng.uniform(-112, -88), rng.uniform(42, 66)
     texture = 9.0 * shapes.noise((64, *canvas.shape[1:]), (3, 4 / mm, 4 / mm), rng)
     ribs = _Ribs(marks, mm, bone, rng)
@@ -68,8 +67,8 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
         inside = body > 0
         d = r - hull[z][t]
         meat = shapes.soft(r - muscle_edge[z][t], 1.8)
-        for i, surface in enumerate(planes):
-            meat = meat * (1 - (0.8, 0.65, 0.55)[i] * np.exp(-(((r - surface[z][t]) * mm / plane_mm) ** 2)))
+        meat = meat * (1 - 0.75 * np.exp(-(((r - plane[z][t]) * mm / plane_mm) ** 2)))
+        meat = meat * (1 - 0.85 * np.exp(-((sheets[z] / lean) ** 4)) * np.clip((d * mm - 11) / 8, 0, 1))
         cavity = shapes.soft(d - 1.0)
         tissue = fat_hu + (meat * (1 - cavity)) * (muscle_hu - fat_hu) + texture[z % 64] * (0.5 + 0.5 * meat)
         skin = np.exp(-(((r - skin_edge[z][t]) * mm + 1.2) / 1.0) ** 2)
@@ -100,8 +99,8 @@ class _Ribs:
         self.pitch = rng.uniform(23, 31) / mm
         self.phase = rng.uniform(0, 1)
         self.half = rng.uniform(5.0, 7.2)
-        self.thick = rng.uniform(3.0, 4.4)
-        self.offset = rng.uniform(3.6, 5.5)
+        self.thick = rng.uniform(3.7, 4.8)
+        self.offset = rng.uniform(4.8, 6.5)
         self.right_left = np.where(np.cos(theta) > 0, rng.uniform(-3, 3), 0).astype(np.float32) / mm
         self.jitter = rng.normal(0, 1, (64, 4)).astype(np.float32)
         self.cartilage = rng.uniform(0.74, 0.8)
@@ -110,7 +109,7 @@ class _Ribs:
     def paint(self, canvas: Canvas, z: int, d: F32) -> None:
         """Paint the ribs of one slice; `d` is the distance outside the hull in voxels `[y, x]`."""
         mm, t = self.mm, self.marks.direction
-        near = np.nonzero((d * mm > -3) & (d * mm < 13))
+        near = np.nonzero((d * mm > -3) & (d * mm < 15))
         tt = t[near]
         dd = d[near] * mm
         place = (z + self.drop[tt] + self.right_left[tt]) / self.pitch + self.phase
@@ -146,10 +145,10 @@ class _Blades:
         self.mm, self.bone, self.marks = mm, bone, marks
         self.top = marks.lung_z[1] + rng.uniform(-25, 10) / mm
         self.height = rng.uniform(120, 160) / mm
-        self.middle = rng.uniform(0.62, 0.85)
+        self.middle = rng.uniform(0.8, 1.1)
         self.spread = rng.uniform(0.30, 0.40)
         self.lift = rng.uniform(13, 19)
-        self.turn = rng.uniform(6, 16)
+        self.turn = rng.uniform(2, 20)
 
     def paint(self, canvas: Canvas, z: int, d: F32) -> None:
         """Paint both blades in one slice."""
