@@ -149,6 +149,8 @@ class Cascade:
             "version": _version(),
             "study": study.id,
             "series": study.facts.get("series"),
+            "candidates": study.facts.get("candidates"),
+            "facts": {key: value for key, value in study.facts.items() if key not in ("series", "candidates")},
         }
 
 

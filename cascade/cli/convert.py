@@ -49,7 +49,7 @@ class Convert(Command):
         from cascade.reading import read
         from cascade.writing import write_dicom, write_nifti
 
-        study = read(self.source, series=self.series)
+        study = read(self.source, series=self.series, minimum_slices=1)
         if volume:
             write_nifti(study, self.target)
         else:

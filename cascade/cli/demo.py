@@ -73,7 +73,7 @@ class Demo(Command):
             self._tell(f"reading {study.grid.shape[0]} slices of {study.grid.shape[1]} x {study.grid.shape[2]}")
             with progress_bar(self) as progress:
                 findings = cascade(study, progress=progress)
-            save_run(findings, out / "results", formats("json,csv,nifti,html"))
+            save_run(study, findings, {"seconds": cascade.timings}, out / "results", formats("json,csv,nifti,html"))
             draw(study, findings, out / PICTURE, truth)
         self._tell(*summary(str(self.study or "answer"), findings), *self._places(study, findings, truth))
         return OK

@@ -97,11 +97,17 @@ class Run(Command):
         return [(study, self.out / name) for study, name in zip(self.study, names, strict=True)]
 
     def _one(self, cascade: Cascade, study: Path, out: Path, chosen: tuple[str, ...]) -> None:
+        from cascade.reading import read
         from cascade.writing import save_run
 
         with progress_bar(self) as progress:
-            findings = cascade.run(study, series=self.series, progress=progress)
-        save_run(findings, out, chosen)
+            start = time.perf_counter()
+            evidence = read(study, series=self.series)
+            reading = time.perf_counter() - start
+            findings = cascade(evidence, progress)
+        seconds = {name: round(value, 3) for name, value in {"reading": reading, **cascade.timings}.items()}
+        how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
+        save_run(evidence, findings, how, out, chosen)
         if self.json:
             text = (out / "findings.json").read_text(encoding="utf-8").rstrip("\n")
             print(text if len(self.study) == 1 else json.dumps(json.loads(text), ensure_ascii=False))

@@ -10,6 +10,7 @@ from cascade.findings import Findings
 from cascade.study import Study
 from cascade.writing.files import to_json, write_bytes, write_done
 from cascade.writing.findings import check_formats, save
+from cascade.writing.machine import machine
 from cascade.writing.record import rounded
 from cascade.writing.report import report
 
@@ -26,7 +27,8 @@ def save_run(
     Args:
         study: What was read.
         findings: What was found.
-        run: Timings, versions, machine: what differs between two runs of the same study.
+        run: Timings, device, runtime: what differs between two runs of the same study. Versions, machine and
+            memory are added.
         out: The folder.
         formats: See `save`; findings.json and run.json are always written.
 
@@ -44,7 +46,7 @@ def save_run(
     if "html" in formats:
         write_bytes(out / "report.html", report(study, rounded(findings)))
         names.append("report.html")
-    write_bytes(out / "run.json", to_json(dict(run)))
+    write_bytes(out / "run.json", to_json({**machine(), **run}))
     names.append("run.json")
     write_done(out, names)
     return names
