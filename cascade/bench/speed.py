@@ -66,7 +66,7 @@ def time_run(study: Path, options: Sequence[str] = ()) -> Timing:
                     "E_RUN_FAILED", f"cascade run {study} exited {process.returncode}: {said[-1] if said else ''}"
                 )
         return Timing(
-            stages={name: float(s) for name, s in json.loads((out / "run.json").read_text())["timings"].items()},
+            stages={name: float(s) for name, s in json.loads((out / "run.json").read_text())["seconds"].items()},
             wall_s=wall_s,
             cpu_s=usage.ru_utime + usage.ru_stime,
             peak_mb=usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2),

@@ -8,14 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cascade.errors import UsageError
+
 
 @contextmanager
 def whole(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` to write into; it takes the place of `out` when the block ends without an error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.parent / f".{out.resolve().name}.{os.getpid()}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    """A new folder beside `out` to write into; it takes the place of `out` when the block ends without an error.
+
+    Raises:
+        UsageError: No folder can be made there.
+    """
+    out = out.resolve()
+    part = out.parent / f".{out.name}.{os.getpid()}.part"
+    try:
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            f"no folder can be made in {out.parent} ({error.strerror}); name another -o", "E_OUT"
+        ) from error
     try:
         yield part
         if out.exists():

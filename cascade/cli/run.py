@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
+from cascade.cli.folder import whole
 from cascade.cli.options import (
     Bundle,
     Device,
@@ -108,7 +109,8 @@ class Run(Command):
             findings = cascade(evidence, progress)
         seconds = {name: round(value, 3) for name, value in {"reading": reading, **cascade.timings}.items()}
         how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
-        save_run(evidence, findings, how, out, chosen)
+        with whole(out) as part:
+            save_run(evidence, findings, how, part, chosen)
         if self.json:
             text = (out / "findings.json").read_text(encoding="utf-8").rstrip("\n")
             print(text if len(self.study) == 1 else json.dumps(json.loads(text), ensure_ascii=False))

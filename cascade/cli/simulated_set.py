@@ -54,11 +54,13 @@ class SetWriter:
         """
         write_study(self.folder / name, self.format, study, truth, facts, labels)
         scanner = facts.get("scanner", {})
+        # Each procedural anatomy is a person of its own, and persons are what a split keeps apart.
+        anatomy = f"procedural-{facts['seed']}" if facts["anatomy"] == "procedural" else facts["anatomy"]
         lesions = truth.lesions or ()
         self._rows.append(
             {
                 "study": name,
-                "anatomy": facts["anatomy"],
+                "anatomy": anatomy,
                 "split": self.split,
                 "seed": facts["seed"],
                 "emboli": len(lesions),
