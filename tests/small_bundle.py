@@ -1,0 +1,54 @@
+"""A whole bundle of small random networks, and a fusion for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from cascade.bundle import Bundle, Network, StageEntry, network_table, stage_classes
+from cascade.fusion import Calibration, FusionParameters, LesionModel, OperatingPoint
+from cascade.registry import build
+
+SMALL: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = {
+    "lung_detector": ({"stride_mm": 40.0}, [("yolo", {"yaml": "yolo11n.yaml", "classes": 2})]),
+    "lung_filter": ({"stride_mm": 20.0, "size": 64, "pixel_mm": 5.0}, [("efficientnet", {})]),
+    "siamese": ({"stride_mm": 20.0, "size": 64, "pixel_mm": 5.0}, [("siamese", {"width": 4, "hidden": 16})]),
+    "embolus": (
+        {"stride_mm": 20.0, "tile": (64, 96), "pixel_mm": 4.0, "overlap": 8},
+        [("attention_resunet", {"width": 4, "levels": 3}), ("tiny_attention_resunet", {"width": 4})],
+    ),
+}
+"""Every stage's config and networks."""
+
+
+def network(stage: str, name: str, arguments: dict[str, Any], seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    return Network.of(name, arguments, build(network_table(stage), name, arguments).eval())
+
+
+def entry(stage: str, seed: int = 0) -> StageEntry:
+    config, networks = SMALL[stage]
+    made = tuple(network(stage, name, arguments, seed) for name, arguments in networks)
+    return StageEntry(stage, stage_classes()[stage].Config(**config), made)  # type: ignore[attr-defined]
+
+
+def small_bundle(*stages: str) -> Bundle:
+    return Bundle("small", tuple(entry(stage) for stage in stages or SMALL), facts={"licence": "AGPL-3.0-or-later"})
+
+
+def parameters(rule_out: float = 0.2, rule_in: float = 0.8, **changes: Any) -> FusionParameters:
+    """A fusion of round numbers, as a fit would give one."""
+    half = {"sensitivity": (0.4, 0.6), "specificity": (0.4, 0.6)}
+    points = {"rule_out": rule_out, "balanced": 0.5, "rule_in": rule_in}
+    values: dict[str, Any] = {
+        "inputs": ("lesion", "volume"),
+        "coefficients": {"lesion": 0.5, "volume": 0.5},
+        "baselines": {"lesion": -2.0, "volume": 1.0},
+        "intercept": -2.0,
+        "calibration": Calibration(1.0, 0.0),
+        "lesions": LesionModel(coefficients={"volume": 0.5, "peak": 1.0}, baselines={"volume": 4.0, "peak": 0.0}),
+        "operating_points": {n: OperatingPoint(t, 0.5, 0.5, half, "nothing") for n, t in points.items()},
+        "fitted_on": "nothing",
+    }
+    return FusionParameters(**(values | changes))
