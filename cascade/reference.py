@@ -158,9 +158,9 @@ def _inner_air(coarse: _Coarse) -> Mask:
     """Low points that outside air does not reach, and that are not the inside of a table."""
     low = coarse.valid & (coarse.hu < AIR_THRESHOLD_HU)
     inner = low & ~_flood(coarse, low)
-    # Walls thinner than 7 mm are no body: what air reaches through them is a table or a hollow pad, as long as it
+    # Walls thinner than 5 mm are no body: what air reaches through them is a table or a hollow pad, as long as it
     # reaches most of it (a thin chest wall on a few slices keeps its lung).
-    wall = _open(coarse.hu > -400, 1)
+    wall = _open(coarse.hu > -400, np.ones((2, 2), np.uint8))
     soft = _flood(coarse, ~wall)
     labels = cc3d.connected_components(inner, connectivity=6)
     size = np.bincount(labels.ravel()).astype(np.float64)
@@ -304,14 +304,14 @@ def _distance(seeds: Mask, k: int) -> NDArray[np.float32]:
     if not filled.size:
         return np.full(seeds.shape[1:], 1e6, np.float32)
     nearest = int(filled[np.argmin(np.abs(filled - k))])
-    far = cv2.distanceTransform((~seeds[nearest]).astype(np.uint8), cv2.DIST_L2, 3)
+    far = cv2.distanceTransform(np.logical_not(seeds[nearest]).astype(np.uint8), cv2.DIST_L2, 3)
     return np.asarray(far + abs(nearest - k), dtype=np.float32)
 
 
 def _midline(coarse: _Coarse, lungs: Mask) -> float:
     """Column of the body's middle, from the slices that show lung."""
     body = _body(coarse)
-    shown = body & lungs.any(axis=(1, 2))[:, None, None]
+    shown = body & np.asarray(lungs.any(axis=(1, 2)))[:, None, None]
     columns = np.nonzero(shown if shown.any() else lungs)[2]
     low, high = np.percentile(columns, (2, 98))
     return float(low + high) / 2
@@ -320,11 +320,11 @@ def _midline(coarse: _Coarse, lungs: Mask) -> float:
 def _body(coarse: _Coarse) -> Mask:
     """The patient without table and clothes: tissue and inner air, opened, the largest part."""
     inside = coarse.valid & ((coarse.hu > -300) | _inner_air(coarse))
-    solid = _open(inside, 4)
+    solid = _open(inside, _disc(4))
     labels = cc3d.connected_components(solid, connectivity=6)
     size = np.bincount(labels.ravel())
     size[0] = 0
-    return np.asarray(labels == size.argmax()) & (labels > 0)
+    return np.asarray((labels == size.argmax()) & (labels > 0))
 
 
 def _refine(study: Study, coarse: _Coarse, sides: Labels, air: Mask) -> Labels:
@@ -378,5 +378,5 @@ def _erode(mask: Mask, radius: int) -> Mask:
     )
 
 
-def _open(mask: Mask, radius: int) -> Mask:
-    return np.stack([cv2.morphologyEx(plane.astype(np.uint8), cv2.MORPH_OPEN, _disc(radius)) > 0 for plane in mask])
+def _open(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
+    return np.stack([cv2.morphologyEx(plane.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0 for plane in mask])

@@ -22,9 +22,8 @@ class Kept(NamedTuple):
     box: tuple[float, float, float, float]
 
 
-def overlap(box: NDArray[np.generic], boxes: NDArray[np.generic]) -> NDArray[np.float64]:
+def overlap(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intersection over union of one box `[4]` with many `[n, 4]`; 0 where both are empty."""
-    box, boxes = np.asarray(box, dtype=np.float64), np.asarray(boxes, dtype=np.float64)
     width = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0])
     height = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
     shared = np.maximum(width, 0) * np.maximum(height, 0)
@@ -43,11 +42,11 @@ def suppress(rows: NDArray[np.generic], confidence: float, iou: float) -> list[K
     Returns:
         By falling score, then class, then place: the order of the rows does not matter.
     """
-    rows = np.asarray(rows, dtype=np.float64)
-    rows = rows[np.isfinite(rows).all(axis=1)]
+    numbers = np.asarray(rows, dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers).all(axis=1)]
     kept: list[Kept] = []
-    for label in range(rows.shape[1] - 4):
-        some = rows[rows[:, 4 + label] >= confidence]
+    for label in range(numbers.shape[1] - 4):
+        some = numbers[numbers[:, 4 + label] >= confidence]
         some = some[np.lexsort((*some[:, 3::-1].T, -some[:, 4 + label]))]
         while len(some):
             best = some[0]

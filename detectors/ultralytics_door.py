@@ -43,7 +43,7 @@ def detection_model(yaml: str, classes: int) -> nn.Module:
     quiet_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
 
-    model: nn.Module = DetectionModel(yaml, nc=classes, verbose=False)
+    model: nn.Module = DetectionModel(yaml, nc=classes, verbose=False)  # type: ignore[no-untyped-call]  # no types there
     return model
 
 

@@ -28,7 +28,7 @@ class Yolo(nn.Module):
     def __init__(self, yaml: str = "yolo11n.yaml", classes: int = 2) -> None:
         super().__init__()
         self.body = detection_model(yaml, classes)
-        self._head.export = True  # decoded rows alone, without the raw maps beside them
+        vars(self._head)["export"] = True  # decoded rows alone, without the raw maps beside them
 
     @property
     def _head(self) -> nn.Module:

@@ -1,0 +1,212 @@
+"""Training the lung detector with Ultralytics' own trainer, from studies that the threshold finder labels.
+
+The trainer keeps its pictures, its logs and its own `.pt` files in the run folder; what leaves it is safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.errors import UsageError
+from cascade.study import Study
+from detectors.lung_detector import LABELS, LungDetector, LungDetectorConfig
+from detectors.pictures import Labels, Looks, Picture, pictures, plain
+from detectors.ultralytics_door import trainer
+
+Labelled = tuple[Study, Labels | None]
+"""A study and its lungs: sides `[z, y, x]`, or None where the threshold finder is to label it."""
+
+
+@dataclass(frozen=True)
+class DetectorTraining:
+    """How the detector is trained.
+
+    Attributes:
+        yaml: Description of the network, one of `detectors.ultralytics_door.ARCHITECTURES`.
+        epochs: Passes over the pictures.
+        batch: Pictures a step.
+        rate: Highest learning rate, AdamW.
+        looks: Pictures made of each slice that shows lung; a slice without lung gives as many.
+        stride_mm: At most one slice in so many mm.
+        patience: Epochs without a better validation after which training ends.
+        seed: Of everything random.
+        device: As torch names it.
+        spread: How far the looks spread.
+    """
+
+    yaml: str = "yolo11n.yaml"
+    epochs: int = 12
+    batch: int = 16
+    rate: float = 2e-3
+    looks: int = 6
+    stride_mm: float = 3.0
+    patience: int = 50
+    seed: int = 0
+    device: str = "cpu"
+    spread: Looks = field(default_factory=Looks)
+
+
+@dataclass(frozen=True)
+class TrainedDetector:
+    """What training gives.
+
+    Attributes:
+        state: Tensors of `detectors.yolo.Yolo`, float32, by name.
+        arguments: What `Yolo` is called with.
+        figures: mAP on the validation pictures, number of pictures.
+        folder: The trainer's own run folder.
+    """
+
+    state: Mapping[str, NDArray[Any]]
+    arguments: Mapping[str, Any]
+    figures: Mapping[str, float]
+    folder: Path
+
+    def save(self, path: Path) -> None:
+        """Write the tensors as safetensors, and the arguments and figures as JSON beside them."""
+        from safetensors.numpy import save_file
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({key: np.ascontiguousarray(value) for key, value in self.state.items()}, path)
+        told = {"name": "yolo", "arguments": dict(self.arguments), "figures": dict(self.figures)}
+        path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
+
+
+def train_detector(
+    studies: Iterable[Labelled],
+    validation: Iterable[Labelled],
+    run_dir: Path,
+    config: LungDetectorConfig | None = None,
+    training: DetectorTraining | None = None,
+) -> TrainedDetector:
+    """Train a detector from random weights.
+
+    Args:
+        studies: To learn from; whole chests, single slices and studies without lungs.
+        validation: Of other patients.
+        run_dir: New folder for pictures, logs and the trainer's files.
+        config: What the stage that will use the network sees.
+        training: How to train.
+
+    Raises:
+        UsageError: A set gives no pictures, or the folder is not empty.
+    """
+    config, training = config or LungDetectorConfig(), training or DetectorTraining()
+    if run_dir.exists() and any(run_dir.iterdir()):
+        raise UsageError(f"{run_dir} exists and is not empty; choose another folder")
+    counts = write_pictures(studies, validation, run_dir / "pictures", config, training)
+    model = trainer(training.yaml)
+    threads = os.environ.get("OMP_NUM_THREADS")
+    model.train(data=str(run_dir / "pictures" / "data.yaml"), **arguments(run_dir, config, training))
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = threads
+    metrics = {k.split("/")[-1]: round(float(v), 4) for k, v in model.trainer.metrics.items() if "mAP" in k}
+    state = {f"body.{key}": value.detach().float().cpu().numpy() for key, value in _tensors(model.model).items()}
+    figures = {**metrics, **counts, "epochs": float(training.epochs)}
+    return TrainedDetector(state, {"yaml": training.yaml, "classes": len(LABELS)}, figures, run_dir)
+
+
+def arguments(run_dir: Path, config: LungDetectorConfig, training: DetectorTraining) -> dict[str, Any]:
+    """What Ultralytics' trainer is told.
+
+    The looks are in the pictures already. Mirroring and colour would undo what they mean: sides are told by place,
+    and the channels are windows. Mosaics would make chests of four lungs.
+    """
+    still = dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "degrees", "shear", "perspective", "flipud", "fliplr"), 0.0)
+    still |= dict.fromkeys(("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "bgr"), 0.0)
+    return {
+        **still,
+        "imgsz": config.size,
+        "epochs": training.epochs,
+        "batch": training.batch,
+        "lr0": training.rate,
+        "lrf": 0.02,
+        "optimizer": "AdamW",
+        "cos_lr": True,
+        "warmup_epochs": 1.0,
+        "weight_decay": 5e-4,
+        "translate": 0.05,
+        "scale": 0.1,
+        "patience": training.patience,
+        "seed": training.seed,
+        "deterministic": True,
+        "device": training.device,
+        "pretrained": False,
+        "amp": False,
+        "workers": 0,
+        "plots": False,
+        "verbose": False,
+        "cache": "ram",
+        "project": str(run_dir.resolve()),
+        "name": "ultralytics",
+        "exist_ok": True,
+    }
+
+
+def write_pictures(
+    studies: Iterable[Labelled],
+    validation: Iterable[Labelled],
+    folder: Path,
+    config: LungDetectorConfig,
+    training: DetectorTraining,
+) -> dict[str, float]:
+    """Write a YOLO data set and its `data.yaml`; returns how many pictures each part has.
+
+    Raises:
+        UsageError: A part has no pictures.
+    """
+    counts: dict[str, float] = {}
+    for part, some in (("train", studies), ("val", validation)):
+        for kind in ("images", "labels"):
+            (folder / kind / part).mkdir(parents=True, exist_ok=True)
+        number = 0
+        for index, (study, sides) in enumerate(some):
+            seed = training.seed * 100_003 + index
+            made = (
+                pictures(study, sides, training.looks, config, training.spread, seed, training.stride_mm)
+                if part == "train"
+                else plain(study, sides, config, training.stride_mm)
+            )
+            for picture in made:
+                _write(picture, folder, part, f"{number:06d}", config)
+                number += 1
+        if not number:
+            raise UsageError(
+                f"the {part} studies gave no pictures to train the detector on; name studies that show slices"
+            )
+        counts[f"pictures_{part}"] = float(number)
+    names = "\n".join(f"  {i}: {label}" for i, label in enumerate(LABELS))
+    text = f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}\n"
+    (folder / "data.yaml").write_text(text)
+    return counts
+
+
+def _write(picture: Picture, folder: Path, part: str, name: str, config: LungDetectorConfig) -> None:
+    view = LungDetector(config=config).dress(picture.hu[None])
+    # OpenCV writes the last channel first; Ultralytics turns it back.
+    pixels = np.rint(view[::-1].transpose(1, 2, 0) * 255).astype(np.uint8)
+    cv2.imwrite(str(folder / "images" / part / f"{name}.png"), pixels)
+    size = float(config.size)
+    lines = []
+    for label, x0, y0, x1, y1 in picture.boxes:
+        values = ((x0 + x1) / 2 / size, (y0 + y1) / 2 / size, (x1 - x0) / size, (y1 - y0) / size)
+        lines.append(f"{label} " + " ".join(f"{v:.6f}" for v in values))
+    (folder / "labels" / part / f"{name}.txt").write_text("\n".join(lines) + ("\n" if lines else ""))
+
+
+def _tensors(model: Any) -> dict[str, Any]:
+    return dict(model.state_dict())
+
+
+def told(training: DetectorTraining) -> dict[str, Any]:
+    """The recipe as JSON, for a run's `args.yaml` and the model card."""
+    return asdict(training)
