@@ -39,12 +39,14 @@ PLANES = {
     # Bodies lie, and scanners see, in every way; the answer depends on no side, so mirroring is allowed.
     "lung_filter": PlaneConfig(
         shares={"no_lung": 0.45, "lung": 0.25, "no_embolus": 0.15, "embolus": 0.15},
-        kinds={"labelled": 2.0, "made": 1.5, "filled": 0.7, "real": 1.0, "simulated": 0.7, "procedural": 0.3},
+        kinds={"labelled": 2.0, "made": 1.2, "filled": 1.2, "real": 1.0, "simulated": 0.7, "procedural": 0.3},
+        matched={"no_embolus": "embolus"},
         mirror=0.25,
     ),
     # Emboli are small: the picture is moved less, and blurred as little as scanners do.
     "siamese": PlaneConfig(
         shares={"embolus": 0.5, "no_embolus": 0.5},
+        matched={"no_embolus": "embolus"},
         kinds={"simulated": 1.0, "procedural": 0.3, "hybrid": 0.5, "real": 0.3, "labelled": 0.3},
         margin=40,
         rotate_degrees=15.0,

@@ -36,9 +36,11 @@ def ellipse(shape: tuple[int, int], centre: tuple[float, float], radii: tuple[fl
 
 
 def organs(shape: tuple[int, int], rng: np.random.Generator, pixel_mm: float) -> Plane:
-    """Soft tissue with the patchwork of abdominal organs, HU."""
+    """Soft tissue with the patchwork of abdominal organs, or nearly all liver, HU."""
     patches = field(shape, rng, rng.uniform(20, 60) / pixel_mm)
     levels = np.sort(rng.uniform(10, 150, 3))
+    if rng.random() < 0.4:
+        levels = levels[1] + np.array([-8, 0, 8])
     hu = np.select([patches < -0.5, patches < 0.6], [levels[0], levels[1]], levels[2]).astype(np.float32)
     fat = field(shape, rng, rng.uniform(8, 25) / pixel_mm) > rng.uniform(0.6, 2)
     hu[fat] = rng.uniform(-120, -80)

@@ -33,12 +33,14 @@ class Plane:
         target: float32 `[questions]`; NaN where unknown.
         kind: Where it comes from, as `Case.kind`.
         patient: Patients are drawn alike, however many slices each has.
+        level: Height among the study's slices, 0 (feet) to 1 (head).
     """
 
     hu: NDArray[np.int16]
     target: NDArray[np.float32]
     kind: str
     patient: str
+    level: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class PlaneConfig:
     Attributes:
         shares: How often each class is drawn; classes without slices are left out.
         kinds: How often each kind is drawn within a class, likewise; 1 where not named.
+        matched: For a class, the class at whose heights its slices are drawn half of the time: else the height in the
+            chest alone says much of the answer, since emboli lie at the hila.
         margin: Points beyond the picture on both sides together, for turning and shifting.
         rotate_degrees: Largest rotation, either way.
         quarter_turns: Probability of a further 90, 180 or 270 degrees: patients lie prone or on a side.
@@ -61,6 +65,7 @@ class PlaneConfig:
 
     shares: Mapping[str, float] = field(default_factory=dict)
     kinds: Mapping[str, float] = field(default_factory=dict)
+    matched: Mapping[str, str] = field(default_factory=dict)
     margin: int = 64
     rotate_degrees: float = 20.0
     quarter_turns: float = 0.1
@@ -87,10 +92,16 @@ def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list
     known = [(f, t) for f, t in frames if np.isfinite(t).any()]
     step = max(len(known) / most, 1.0)
     some = [known[int(i * step)] for i in range(int(len(known) / step))]
-    limit = (-32768, 32767)
+    bottom, height = frames[0][0].z if frames else 0, max(len(frames) and frames[-1][0].z - frames[0][0].z, 1)
     return [
-        Plane(np.clip(np.rint(wide.cut(case.study, f)[0]), *limit).astype(np.int16), t, case.kind, case.patient)
-        for f, t in some
+        Plane(
+            np.clip(np.rint(wide.cut(case.study, frame)[0]), -32768, 32767).astype(np.int16),
+            target,
+            case.kind,
+            case.patient,
+            (frame.z - bottom) / height,
+        )
+        for frame, target in some
     ]
 
 
@@ -128,15 +139,24 @@ class Planes:
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A view `[channel, y, x]` and its target `[questions]`."""
         name = _choose(self.shares, rng)
-        kinds = self.pool[name]
-        patients = kinds[_choose({k: self.config.kinds.get(k, 1.0) for k in kinds}, rng)]
-        slices = patients[str(rng.choice(sorted(patients)))]
+        slices = self._patient(name, rng)
         plane = slices[int(rng.integers(len(slices)))]
+        other = self.config.matched.get(name)
+        if other in self.pool and rng.random() < 0.5:
+            those = self._patient(other, rng)
+            level = those[int(rng.integers(len(those)))].level
+            plane = min(slices, key=lambda one: abs(one.level - level))
         hu = plane.hu.astype(np.float32)
         if self.change is not None:
             hu = self.change(hu, name, rng)
         hu = self._intensity(self._move(hu, rng), rng)
         return self.stage.dress(hu[None]), plane.target
+
+    def _patient(self, name: str, rng: np.random.Generator) -> list[Plane]:
+        """The slices of one class, of one patient."""
+        kinds = self.pool[name]
+        patients = kinds[_choose({k: self.config.kinds.get(k, 1.0) for k in kinds}, rng)]
+        return patients[str(rng.choice(sorted(patients)))]
 
     def _move(self, hu: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         config, size = self.config, hu.shape[0] - self.config.margin

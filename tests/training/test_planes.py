@@ -62,6 +62,22 @@ def test_patients_are_drawn_alike_however_many_slices_each_has() -> None:
     assert same > 130
 
 
+def test_negatives_are_matched_to_the_heights_of_positives() -> None:
+    planes = collect(case(), FILTER, STILL.margin)
+    levels = {p.target.tobytes() + p.hu.tobytes(): p.level for p in planes}
+    assert list(levels.values()) == pytest.approx(np.arange(24) / 23)
+    near = [p for p in planes if class_of(p.target) == "no_embolus" and 7 <= p.level * 23 <= 13]
+    shares = {"no_embolus": 1.0}
+    config = replace(STILL, shares=shares, matched={"no_embolus": "embolus"})
+    views = [FILTER.dress(p.hu[None, 16:-16, 16:-16].astype(np.float32)) for p in near]
+    hits = []
+    for one in (replace(STILL, shares=shares), config):
+        drawer, rng = Planes(planes, FILTER, class_of, one), np.random.default_rng(0)
+        drawn = [drawer.draw(rng)[0] for _ in range(200)]
+        hits.append(sum(any(np.array_equal(d, v) for v in views) for d in drawn))
+    assert hits[1] > 1.3 * hits[0]
+
+
 def test_slices_of_which_nothing_is_known_are_left_out() -> None:
     one = case()
     unknown = replace(one, truth=replace(one.truth, slices=Slices.unknown(24), embolus=None, exam=None))
