@@ -180,8 +180,8 @@ def _even(place: NDArray[np.float64], label: str) -> None:
         return
     multiples = np.maximum(np.rint(steps / median), 1)
     near = bool(np.all(np.abs(steps - multiples * median) <= tolerance * multiples))
-    # Gaps are the exception in a series; where every third step is long, its spacing changes.
-    if near and len(bad) * 4 <= len(steps):
+    # Gaps are exceptions in a series; where many steps or three neighbours are long, its spacing changes.
+    if near and len(bad) * 4 <= len(steps) and not np.any(bad[2:] - bad[:-2] == 2):
         missing = int((multiples - 1).sum())
         where = f"{place[bad[0]]:.1f} and {place[bad[-1] + 1]:.1f} mm (spacing {median:.2f} mm)"
         text = f"{label} lacks {missing} slices between z = {where}; export it again, or choose another with --series"
