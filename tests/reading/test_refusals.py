@@ -19,6 +19,13 @@ def refused(path, **options) -> InputError:
     return caught.value
 
 
+def answer(path) -> str:
+    try:
+        return f"study {read(path, minimum_slices=1).id}"
+    except InputError as error:
+        return error.code
+
+
 def codes(study) -> set[str]:
     return {note.code for note in study.warnings}
 
@@ -223,10 +230,7 @@ def test_broken_bytes_end_in_a_code_and_nothing_else(tmp_path):
         for at in rng.integers(0, 1200, rng.integers(1, 6)):
             body[at] = rng.integers(0, 256)
         path.write_bytes(bytes(body))
-        try:
-            read(path, minimum_slices=1)
-        except InputError as error:
-            assert error.code.startswith("E_")
+        assert answer(path).startswith(("study", "E_"))
 
 
 def test_sequences_nested_too_deep_are_one_unread_file(tmp_path):

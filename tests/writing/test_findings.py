@@ -1,0 +1,205 @@
+"""findings.json and the maps beside it: what is saved is what is read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cascade.errors import InputError, UsageError
+from cascade.findings import Exam, Findings, Slices
+from cascade.geometry import Order
+from cascade.writing import load, rounded, save
+from tests.writing.answers import ORDERS, answer, findings, study, truth
+
+ALL = ("json", "nifti", "csv", "probability")
+GOLDEN = Path(__file__).parent / "golden" / "findings.json"
+SCHEMA = json.loads((files("cascade.writing") / "findings.schema.json").read_text())
+
+
+@settings(max_examples=40, deadline=None)
+@given(f=findings())
+def test_load_undoes_save(tmp_path_factory, f):
+    folder = tmp_path_factory.mktemp("f")
+    save(f, folder, ALL)
+    assert load(folder) == rounded(f)
+    shutil.rmtree(folder)
+
+
+@settings(max_examples=25, deadline=None)
+@given(f=findings())
+def test_every_file_keeps_the_schema(tmp_path_factory, f):
+    folder = tmp_path_factory.mktemp("f")
+    save(f, folder, ("json",))
+    jsonschema.validate(json.loads((folder / "findings.json").read_text()), SCHEMA)
+
+
+@given(f=findings())
+def test_rounding_twice_is_rounding_once(f):
+    assert rounded(rounded(f)) == rounded(f)
+
+
+def test_truth_comes_back_exactly(tmp_path):
+    save(truth(), tmp_path, ("json", "nifti", "probability"))
+    assert load(tmp_path) == truth()
+
+
+def test_truth_needs_no_probability_file_for_its_emboli(tmp_path):
+    save(truth(), tmp_path, ("json", "nifti"))
+    back = load(tmp_path)
+    assert np.array_equal(back.mask(), truth().mask())
+    assert np.array_equal(back.lesion_mask(), truth().lesion_mask())
+    assert back.arteries is None
+
+
+def test_what_nobody_knows_stays_unknown(tmp_path):
+    nothing = Findings(study().grid)
+    save(nothing, tmp_path)
+    assert load(tmp_path) == nothing
+
+
+def test_doors_on_findings_lead_here(tmp_path):
+    answer().save(tmp_path, ALL)
+    assert Findings.read(tmp_path) == rounded(answer())
+
+
+def test_the_golden_file_is_what_is_written(tmp_path):
+    """To write it anew: python -m tests.writing.write_golden. The diff is read like code."""
+    save(answer(), tmp_path, ALL)
+    assert (tmp_path / "findings.json").read_text() == GOLDEN.read_text()
+
+
+def test_the_same_findings_give_the_same_bytes(tmp_path):
+    for name in "ab":
+        save(answer(), tmp_path / name, ALL)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_probabilities_have_six_decimals_and_nan_is_null(tmp_path):
+    scores = np.full(6, 1 / 3, np.float32)
+    scores[2] = np.nan
+    save(answer(slices=Slices(scores, scores, scores)), tmp_path)
+    text = (tmp_path / "findings.json").read_text()
+    assert "NaN" not in text
+    rows = json.loads(text)["slices"]
+    assert rows[0]["lung"] == 0.333333
+    assert rows[2]["lung"] is None
+
+
+def test_lesions_are_sorted_by_probability_then_volume(tmp_path):
+    one, two = answer().lesions
+    save(answer(lesions=(two, one)), tmp_path)
+    assert [lesion.number for lesion in load(tmp_path).lesions] == [1, 2]
+
+
+def test_an_abstention_has_no_probability(tmp_path):
+    save(answer(exam=Exam("abstain", None, None, "too few slices")), tmp_path)
+    assert json.loads((tmp_path / "findings.json").read_text())["exam"]["probability"] is None
+
+
+@given(order=ORDERS)
+@settings(max_examples=15, deadline=None)
+def test_the_mask_lies_on_the_grid_of_the_source(tmp_path_factory, order):
+    folder = tmp_path_factory.mktemp("m")
+    f = answer(study(order).grid)
+    save(f, folder)
+    image = nibabel.load(folder / "embolus.nii.gz")
+    values = np.asarray(image.dataobj)
+    assert values.shape == f.grid.source_shape[::-1]
+    for number in (1, 2):
+        ours = f.grid.to_mm(np.argwhere(f.lesion_mask() == number)).mean(axis=0)
+        index = np.argwhere(values == number).mean(axis=0)
+        ras = image.affine[:3, :3] @ index + image.affine[:3, 3]
+        assert np.allclose(ras * (-1, -1, 1), ours, atol=1e-3)
+
+
+def test_no_lesion_is_an_empty_mask(tmp_path):
+    save(answer(labels=None, embolus=None, lesions=()), tmp_path)
+    assert not np.asarray(nibabel.load(tmp_path / "embolus.nii.gz").dataobj).any()
+
+
+def test_slices_are_numbered_as_in_the_source(tmp_path):
+    upside_down = study(Order((0, 1, 2), (True, False, False))).grid
+    save(answer(upside_down), tmp_path)
+    rows = list(csv.DictReader((tmp_path / "slices.csv").open()))
+    assert [int(row["slice"]) for row in rows] == [5, 4, 3, 2, 1, 0]
+    assert [float(row["z_mm"]) for row in rows] == sorted(float(row["z_mm"]) for row in rows)
+    lesion = next(csv.DictReader((tmp_path / "lesions.csv").open()))
+    assert (lesion["slice_first"], lesion["slice_last"]) == ("2", "3")
+
+
+def test_tables_have_the_columns_of_the_format(tmp_path):
+    save(answer(), tmp_path)
+    head = (tmp_path / "slices.csv").read_text().splitlines()[0]
+    assert head == "study,slice,z_mm,lung,pe_filter,pe_siamese,in_region,embolus_mm3"
+    head = (tmp_path / "lesions.csv").read_text().splitlines()[0]
+    assert head.startswith(
+        "study,lesion,side,place,volume_mm3,probability_max,probability_mean,x_mm,y_mm,z_mm,"
+        "slice_first,slice_last,disagreement"
+    )
+    volume = sum(float(row["embolus_mm3"]) for row in csv.DictReader((tmp_path / "slices.csv").open()))
+    assert volume == pytest.approx(30 * study().grid.voxel_mm3)
+
+
+def test_a_text_that_a_spreadsheet_would_run_is_defused(tmp_path):
+    lesion = answer().lesions[0].__class__(1, 1, 1.0, 0.5, 0.5, 0.5, (0.0, 0.0, 0.0), (0, 0), "left", place="=1+1")
+    save(answer(lesions=(lesion,)), tmp_path)
+    assert ",'=1+1," in (tmp_path / "lesions.csv").read_text()
+
+
+def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(UsageError, match="did you mean 'nifti'"):
+        save(answer(), tmp_path, ("json", "nifty"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["missing json", "not json", "other format", "missing map", "missing key"])
+def test_damaged_findings_are_refused_in_one_sentence(tmp_path, damage):
+    save(answer(), tmp_path, ALL)
+    path = tmp_path / "findings.json"
+    if damage == "missing json":
+        path.unlink()
+    elif damage == "missing map":
+        (tmp_path / "embolus.nii.gz").unlink()
+    elif damage == "not json":
+        path.write_text("{")
+    elif damage == "other format":
+        path.write_text(path.read_text().replace("findings 1", "findings 9"))
+    else:
+        record = json.loads(path.read_text())
+        del record["lesions"]
+        path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="E_FINDINGS"):
+        load(tmp_path)
+
+
+def test_a_map_of_another_study_is_refused(tmp_path):
+    save(answer(), tmp_path, ALL)
+    save(answer(study(Order((1, 0, 2))).grid), tmp_path / "other", ALL)
+    shutil.copy(tmp_path / "other" / "embolus.nii.gz", tmp_path / "embolus.nii.gz")
+    with pytest.raises(InputError, match="different studies"):
+        load(tmp_path)
+
+
+@given(
+    values=st.lists(
+        st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=0, max_value=512), min_size=4, max_size=4
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_boxes_come_back_bit_for_bit(tmp_path_factory, values):
+    folder = tmp_path_factory.mktemp("b")
+    f = answer()
+    f.lungs.boxes[1, 0] = values
+    save(f, folder, ("json",))
+    assert np.array_equal(load(folder).lungs.boxes, f.lungs.boxes, equal_nan=True)
