@@ -15,10 +15,10 @@ SHAPE = (6, 16, 20)
 BOX = Box(1, 5, 2, 14, 3, 18)
 
 
-def study(order: Order = Order()) -> Study:
+def study(order: Order | None = None) -> Study:
     """A tiny study whose voxels are all different enough."""
     hu = np.add.outer(np.arange(6) * 100 - 900, np.add.outer(np.arange(16) * 20, np.arange(20) * 3)).astype(np.int16)
-    grid = Grid(SHAPE, Grid.simple(SHAPE, (2.5, 0.75, 0.5), (-20.0, 11.0, 105.0)).affine, order)
+    grid = Grid(SHAPE, Grid.simple(SHAPE, (2.5, 0.75, 0.5), (-20.0, 11.0, 105.0)).affine, order or Order())
     facts = {"kernel": "B30f", "series": {"number": 4, "why_chosen": "the only CT volume"}}
     return Study(hu, grid, facts, tuple(f"1.2.{k}" for k in range(6)))
 
@@ -78,6 +78,9 @@ def truth() -> Findings:
 ORDERS = st.builds(Order, st.permutations((0, 1, 2)).map(tuple), st.tuples(st.booleans(), st.booleans(), st.booleans()))
 
 
+FIELDS = ("lungs", "slices", "embolus", "labels", "arteries", "exam", "quality")
+
+
 @st.composite
 def findings(draw: Any) -> Findings:
     """Findings with any fields unknown, in any source order."""
@@ -90,7 +93,7 @@ def findings(draw: Any) -> Findings:
         Lesion(n + 1, 3, float(rng.random() * 100), *rng.random(3).tolist(), (1.0, 2.0, 3.0), (1, 2), "both")
         for n in range(draw(st.integers(0, 4)))
     )
-    unknown = draw(st.sets(st.sampled_from(["lungs", "slices", "embolus", "labels", "arteries", "exam", "quality"])))
+    unknown = draw(st.sets(st.sampled_from(FIELDS)))
     changes: dict[str, Any] = dict.fromkeys(unknown)
     values = {
         name: getattr(full, name) for name in ("lungs", "slices", "embolus", "labels", "arteries", "exam", "quality")

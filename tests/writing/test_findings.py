@@ -191,11 +191,7 @@ def test_a_map_of_another_study_is_refused(tmp_path):
         load(tmp_path)
 
 
-@given(
-    values=st.lists(
-        st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=0, max_value=512), min_size=4, max_size=4
-    )
-)
+@given(values=st.lists(st.floats(0, 512, width=32), min_size=4, max_size=4))
 @settings(max_examples=30, deadline=None)
 def test_boxes_come_back_bit_for_bit(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("b")
