@@ -77,11 +77,7 @@ def fit(
     rng = np.random.default_rng(plan.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = torch.optim.swa_utils.AveragedModel(
-        network,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(plan.ema),  # type: ignore[no-untyped-call]
-        use_buffers=True,
-    )
+    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=moving_average(plan.ema), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
     start, best, kept = time.monotonic(), -math.inf, False
     for step in range(plan.steps):
@@ -133,6 +129,25 @@ def schedule(done: float, plan: Plan) -> float:
         return plan.learning_rate * max(done / plan.warm_up, 0.02)
     share = (done - plan.warm_up) / (1 - plan.warm_up)
     return plan.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def moving_average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor | int], None]:
+    """An update of averaged weights that forgets faster while few were seen, so that the start does not stay in.
+
+    After `n` steps the decay is `(1 + n) / (10 + n)`, and `decay` at most.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], seen: torch.Tensor | int) -> None:
+        n = float(seen)
+        share = 1 - min(decay, (1 + n) / (10 + n))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value.to(mean.dtype), share)
+            else:
+                mean.copy_(value)
+
+    return update
 
 
 def start_from(network: nn.Module, path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from cascade.findings import Exam, Field
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.case import Case, thin
-from cascade.training.loop import Plan, fit, schedule
+from cascade.training.loop import Plan, fit, moving_average, schedule
 from cascade.training.losses import bce, embolus_and_artery, soft_dice
 from cascade.training.recipes import refuse_shared_patients
 from cascade.training.run import Run
@@ -123,3 +123,11 @@ def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
 def test_a_patient_on_both_sides_of_the_split_is_refused() -> None:
     with pytest.raises(UsageError, match="E_SPLIT"):
         refuse_shared_patients([a_case("p")], [a_case("p")])
+
+
+def test_the_average_forgets_the_weights_it_started_from() -> None:
+    update = moving_average(0.999)
+    mean = [torch.ones(3)]
+    for step in range(1, 200):
+        update(mean, [torch.zeros(3)], step)
+    assert float(mean[0].max()) < 0.01
