@@ -109,7 +109,7 @@ def answer(command: Command) -> int:
 
 def complain(error: CascadeError, about: str = "") -> None:
     """One sentence on stderr."""
-    print(f"error: {about}{one_line(error)}", file=sys.stderr)
+    print(f"error: {error.code}: {about}{' '.join(error.text.split())}", file=sys.stderr)
 
 
 def one_line(error: BaseException) -> str:

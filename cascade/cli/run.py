@@ -73,14 +73,16 @@ class Run(Command):
                 existing(study)
         from cascade import Cascade
 
+        start = time.perf_counter()
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
+        loading = time.perf_counter() - start
         if len(targets) == 1:
-            self._one(cascade, *targets[0], chosen)
+            self._one(cascade, *targets[0], chosen, loading)
             return OK
         failed = 0
         for study, out in targets:
             try:
-                self._one(cascade, existing(study), out, chosen)
+                self._one(cascade, existing(study), out, chosen, loading)
             except CascadeError as error:
                 failed += 1
                 complain(error, f"{study}: ")
@@ -98,7 +100,7 @@ class Run(Command):
             )
         return [(study, self.out / name) for study, name in zip(self.study, names, strict=True)]
 
-    def _one(self, cascade: Cascade, study: Path, out: Path, chosen: tuple[str, ...]) -> None:
+    def _one(self, cascade: Cascade, study: Path, out: Path, chosen: tuple[str, ...], loading: float) -> None:
         from cascade.reading import read
         from cascade.writing import save_run
 
@@ -107,7 +109,9 @@ class Run(Command):
             evidence = read(study, series=self.series)
             reading = time.perf_counter() - start
             findings = cascade(evidence, progress)
-        seconds = {name: round(value, 3) for name, value in {"reading": reading, **cascade.timings}.items()}
+        seconds = {
+            name: round(value, 3) for name, value in {"loading": loading, "reading": reading, **cascade.timings}.items()
+        }
         how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
         with whole(out) as part:
             save_run(evidence, findings, how, part, chosen)

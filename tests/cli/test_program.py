@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from cascade.cli import main
+from cascade.cli.bench import main as bench
+from cascade.cli.program import Command, Program
+from cascade.cli.train import main as train
+from cascade.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fail(Command):
+    """Fail in a chosen way."""
+
+    how: str
+
+    def run(self) -> int:
+        if self.how == "interrupt":
+            raise KeyboardInterrupt
+        if self.how == "input":
+            raise InputError("E_MISSING_SLICES", "series 4 lacks\n3 slices; export it again")
+        raise RuntimeError("wires crossed")
+
+
+FAIL = Program("fail", "Fails.", {"fail": Fail, "again": Fail})
+
+
+def test_an_error_of_ours_is_one_sentence_and_its_exit_code(capsys: pytest.CaptureFixture[str]):
+    assert FAIL(["fail", "--how", "input"]) == 3
+    said = capsys.readouterr()
+    assert said.err == "error: E_MISSING_SLICES: series 4 lacks 3 slices; export it again\n"
+    assert said.out == ""
+
+
+def test_an_unexpected_error_is_one_sentence_that_names_the_way_to_its_traceback(capsys: pytest.CaptureFixture[str]):
+    assert FAIL(["fail", "--how", "crash"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "RuntimeError: wires crossed" in said
+    assert "-vv" in said
+
+
+def test_a_traceback_comes_with_vv_only(capsys: pytest.CaptureFixture[str]):
+    FAIL(["fail", "--how", "crash", "-v"])
+    assert "Traceback" not in capsys.readouterr().err
+    assert FAIL(["fail", "--how", "input", "-vv"]) == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_exits_130():
+    assert FAIL(["fail", "--how", "interrupt"]) == 130
+
+
+@pytest.mark.parametrize("arguments", [[], ["rum"], ["run", "--fast"], ["run", "STUDY"], ["demo", "--seed", "one"]])
+def test_a_wrong_call_exits_2_and_prints_nothing_on_stdout(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err
+
+
+def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("cascade ")
+
+
+@pytest.mark.parametrize("command", ["run", "simulate", "convert", "demo", "inspect"])
+def test_help_of_each_command_has_examples(command: str, capsys: pytest.CaptureFixture[str]):
+    assert main([command, "--help"]) == 0
+    assert f"cascade {command} " in capsys.readouterr().out.split("For example:")[1]
+
+
+@pytest.mark.parametrize("program", [main, train, bench])
+def test_help_of_a_program_names_its_commands(program: Program, capsys: pytest.CaptureFixture[str]):
+    assert program(["--help"]) == 0
+    assert "subcommands" in capsys.readouterr().out
+
+
+def test_nothing_to_measure_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
+    assert bench(["accuracy"]) == 2
+    assert "--seeds" in capsys.readouterr().err
+
+
+def test_training_without_data_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
+    assert train(["segmenter"]) == 2
+    assert "--data" in capsys.readouterr().err

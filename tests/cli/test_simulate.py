@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cascade.bench.metrics import score
+from cascade.cli import main
+from cascade.findings import Findings
+from cascade.reading import read
+from tests.cli.conftest import SMALL
+
+
+def test_a_set_has_an_index_and_the_truth_of_each_study(simulated: Path):
+    rows = list(csv.DictReader((simulated / "index.csv").open()))
+    assert [row["study"] for row in rows] == ["seed-00005"]
+    truth = Findings.read(simulated / "seed-00005" / "truth")
+    assert int(rows[0]["emboli"]) == len(truth.lesions or ()) >= 1
+
+
+def test_truth_lies_on_the_grid_of_the_study_that_is_read_back(simulated: Path):
+    study = read(simulated / "seed-00005" / "ct")
+    truth = Findings.read(simulated / "seed-00005" / "truth")
+    assert score(truth, truth).dice == 1.0
+    np.testing.assert_allclose(study.grid.affine, truth.grid.affine, atol=1e-6)
+    clot, artery = study.hu[truth.mask()], truth.arteries
+    assert artery is not None
+    assert clot.mean() < study.hu[(artery.full(study.grid.shape) > 0) & ~truth.mask()].mean()
+
+
+def test_the_same_seed_gives_the_same_bytes(simulated: Path, tmp_path: Path):
+    arguments = ["simulate", "-o", str(tmp_path / "again"), "--seed", "5", "--emboli", "2", *SMALL]
+    assert main(arguments) == 0
+    files = sorted(path for path in simulated.rglob("*") if path.is_file())
+    assert len(files) > 10
+    for path in files:
+        assert path.read_bytes() == (tmp_path / "again" / path.relative_to(simulated)).read_bytes(), path.name
+
+
+def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["simulate", "-o", str(tmp_path / "set"), "simulation.noise=[1,2]"]) == 2
+    assert "did you mean 'noise_hu'" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_label_map_that_is_not_there_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["simulate", "-o", str(tmp_path / "set"), "--anatomy", str(tmp_path / "maps")]) == 3
+    assert "E_NOT_FOUND" in capsys.readouterr().err
