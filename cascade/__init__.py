@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cascade.errors import BundleError, CascadeError, InputError, UsageError
     from cascade.findings import Findings, Lesion
     from cascade.study import Study
-    from detectors import detect
+    from cascade.detection import detect
 
 __all__ = [
     "BundleError",
@@ -40,7 +40,7 @@ _HOME = {
     "Lesion": "cascade.findings",
     "Study": "cascade.study",
     "UsageError": "cascade.errors",
-    "detect": "detectors",
+    "detect": "cascade.detection",
 }
 
 

@@ -164,10 +164,12 @@ def artery_hu(study: Study, findings: Findings, core_mm: float = 2.0, least_ml: 
 
 
 def mediastinal_hu(study: Study, lungs: LungReference) -> float | None:
-    """HU reached by the brightest 2 % of the soft tissue between the lungs; None where no slice shows both.
+    """HU of the brightest soft tissue between the lungs that is no bone; None where no slice shows both.
 
-    Between means between the lungs' middles and in the front two thirds of them: the spine stays outside. The
-    picture is smoothed over 5 mm first, so that noise is not taken for brightness.
+    Between means between the lungs' middles and in their front half: the spine stays outside. The picture is
+    smoothed over 5 mm first, so that noise is not taken for brightness. Of what is left the brightest 4 % may be
+    sternum, calcium or metal, so the next 2 % speak: on chests without contrast agent they lie at 78 to 97 HU (the
+    brightest 2 % at 177 to 291), on those with it, the weakest included, at 152 and more.
     """
     both = np.flatnonzero(np.isfinite(lungs.boxes).all(axis=(1, 2)))
     spacing = study.grid.spacing
@@ -177,7 +179,7 @@ def mediastinal_hu(study: Study, lungs: LungReference) -> float | None:
         right, left = lungs.boxes[z]
         x0, x1 = round(float(right[0] + right[2]) / 2), round(float(left[0] + left[2]) / 2)
         y0, y1 = round(float(min(right[1], left[1]))), round(float(max(right[3], left[3])))
-        y1 = y0 + (y1 - y0) * 2 // 3
+        y1 = (y0 + y1) // 2
         if x1 - x0 < 3 or y1 - y0 < 3:
             continue
         smooth = cv2.blur(study.hu[z, y0:y1, x0:x1].astype(np.float32), (k[1], k[0]))
@@ -185,33 +187,33 @@ def mediastinal_hu(study: Study, lungs: LungReference) -> float | None:
     values = np.concatenate(found) if found else np.zeros(0)
     if values.size * study.grid.voxel_mm3 < 10_000:
         return None
-    return float(values[values >= np.percentile(values, 98)].mean())
+    return float(np.percentile(values, 95))
 
 
 def cut(lungs: LungReference, spacing_mm: float) -> float:
     """Share of the lungs' height that seems to lie beyond the first and last slice, 0..1.
 
-    A lung that ends inside the study ends in a small area. Where the end slice still shows the area `a` (as a
-    share of the largest), what is missing beyond it is read from the mean area profile of whole lungs.
+    A lung that ends inside the study ends in a small area. Where an end slice still shows lung, what is missing
+    beyond it is read from its area, as a share of the largest, by the profile of whole lungs; where that area says
+    no more than "much", the height that is shown against the usual one says how much.
     """
     area = np.count_nonzero(lungs.sides, axis=(1, 2)).astype(np.float64)
-    shown = np.flatnonzero(area > 0.02 * area.max(initial=1))
-    if not shown.size:
+    if not area.any():
         return 1.0
-    height = (shown[-1] - shown[0] + 1) * spacing_mm
-    missing = 0.0
-    for z, profile in ((0, FEET), (len(area) - 1, HEAD)):
-        share = float(np.median(area[max(z - 1, 0) : z + 2]) / area.max()) if area[z] > 0 else 0.0
-        missing += float(np.interp(share, profile[0], profile[1]))
-    # `missing` is a share of the whole height; the shown height bounds it from the other side.
-    unseen_mm = max(TYPICAL_HEIGHT_MM - height, 0.0) if missing > 0.02 else 0.0
-    return min(max(missing, min(unseen_mm / TYPICAL_HEIGHT_MM, 1.0) if missing > 0.02 else 0.0), 1.0)
+    shown = np.flatnonzero(area > 0.02 * area.max())
+    shares = [float(area[end] / area.max()) for end in (0, -1)]
+    missing = sum(float(np.interp(share, *profile)) for share, profile in zip(shares, (FEET, HEAD), strict=True))
+    if max(shares) >= SATURATED:
+        missing = max(missing, 1 - (shown[-1] - shown[0] + 1) * spacing_mm / USUAL_HEIGHT_MM)
+    return min(missing, 1.0)
 
 
-TYPICAL_HEIGHT_MM = 240.0
-# Area at a cut as a share of the largest, and the share of the height beyond the cut.
-FEET = ((0.05, 0.3, 0.6, 0.8, 1.0), (0.0, 0.15, 0.3, 0.4, 0.5))
-HEAD = ((0.05, 0.3, 0.6, 0.8, 1.0), (0.0, 0.12, 0.25, 0.4, 0.5))
+# Measured on the lung masks of 28 whole chests of the CAD-PE patients that may be trained on: median over them of the
+# area at a cut as a share of the largest area that is left, and the share of the height beyond the cut.
+FEET = ((0.02, 0.05, 0.14, 0.42, 0.74, 0.87, 0.92, 0.95), (0.0, 0.02, 0.05, 0.10, 0.15, 0.20, 0.27, 0.35))
+HEAD = ((0.02, 0.07, 0.17, 0.32, 0.47, 0.60, 0.70, 0.77, 0.85, 0.91, 0.95), (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5))  # fmt: skip
+SATURATED = 0.9
+USUAL_HEIGHT_MM = 205.0  # the same chests: 205 with a standard deviation of 34
 
 
 def noise(study: Study) -> float | None:

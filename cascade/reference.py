@@ -29,6 +29,7 @@ MIN_SIDE_CM2 = 5.0
 _PIXEL_MM = 2.5
 _GAS_HU = -960.0  # The core of bowel gas and of outside air lies below this, that of emphysematous lung above.
 _SEED_HU = -930.0  # Outside air at the edge of the picture; lung that the edge cuts is denser.
+_PADDING_HU = -1100  # Nothing scanned is darker.
 _FRAGMENT = 0.15  # A component under this share of the largest is a piece of lung only on further conditions.
 _FRAGMENT_GAS_HU = -940.0
 _SLICE_CM2 = 1.0  # Less lung than this on a slice is no box.
@@ -97,7 +98,7 @@ def find_lungs(study: Study) -> LungReference:
         if np.count_nonzero(sides == side) * coarse.voxel_ml < least:
             sides[sides == side] = 0
     fine = _refine(study, coarse, sides, air)
-    ml = [np.count_nonzero(fine == side) * study.grid.voxel_mm3 / 1000 for side in (1, 2)]
+    ml = [float(np.count_nonzero(fine == side)) * study.grid.voxel_mm3 / 1000 for side in (1, 2)]
     return LungReference(fine, _boxes(fine, study.grid), ml[0], ml[1])
 
 
@@ -132,7 +133,7 @@ def _coarse(study: Study, every_mm: float = 2.5) -> _Coarse:
     inside = ((rows >= 0) & (rows <= ny - 1))[:, None] & ((columns >= 0) & (columns <= nx - 1))[None, :]
     # Padding outside the scan circle lies below air, or at the lowest value that unsigned storage allows.
     padding = (hu < AIR_HU + 0.01) | ~inside
-    valid = np.stack([cv2.dilate(plane.astype(np.uint8), _disc(1)) == 0 for plane in padding])
+    valid = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0 for plane in padding])
     slab = grid.spacing[0] * grid.shape[0] / len(chosen)
     return _Coarse(hu, valid, chosen, slab, (first.y, first.x), first.step)
 
@@ -150,7 +151,7 @@ def _flood(coarse: _Coarse, passable: Mask) -> Mask:
         contact = np.bincount(labels[near], minlength=count)
         empty = np.bincount(labels[near & (coarse.hu[k] < _SEED_HU)], minlength=count)
         stretch = contact / np.sqrt(np.maximum(np.bincount(labels.ravel(), minlength=count), 1))
-        reached[k] = ((contact > 0) & ((empty >= 0.3 * contact) | (stretch > 2)))[labels]
+        reached[k] = ((contact > 0) & ((empty >= 0.3 * contact) | (stretch > 3)))[labels]
     return reached
 
 
@@ -344,11 +345,15 @@ def _refine(study: Study, coarse: _Coarse, sides: Labels, air: Mask) -> Labels:
         if not sides[k].any():
             continue
         grown = cv2.dilate(sides[k], np.ones((3, 3), np.uint8))
+        # Points beside padding were not judged: there the lung goes on for two.
+        wider = cv2.dilate(sides[k], np.ones((5, 5), np.uint8))
+        grown = np.where(coarse.valid[k], grown, wider)
         grown[air[k] & (sides[k] == 0)] = 0
         grown[sides[k] > 0] = sides[k][sides[k] > 0]
         wide = cv2.warpAffine(grown, matrix, (columns, rows), flags=flags)
         for z in np.flatnonzero(nearest == k):
-            np.multiply(wide, study.hu[z] < AIR_THRESHOLD_HU, out=fine[z])
+            low = (study.hu[z] < AIR_THRESHOLD_HU) & (study.hu[z] > _PADDING_HU)
+            np.multiply(wide, low, out=fine[z])
     return fine
 
 

@@ -68,9 +68,7 @@ def chest(
     return study, truth_of(study, sides, embolus, artery)
 
 
-def truth_of(
-    study: Study, sides: NDArray[np.uint8], embolus: NDArray[np.bool_], artery: NDArray[np.bool_]
-) -> Findings:
+def truth_of(study: Study, sides: NDArray[np.uint8], embolus: NDArray[np.bool_], artery: NDArray[np.bool_]) -> Findings:
     """What someone who knows would say of a study whose lungs, emboli and arteries are given `[z, y, x]`."""
     grid = study.grid
     reference = find_lungs(study)

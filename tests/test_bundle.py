@@ -197,7 +197,9 @@ def test_saving_over_something_else_is_refused(tmp_path: Path, whole: Bundle) ->
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_save_that_is_cut_off_leaves_no_bundle(tmp_path: Path, whole: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_that_is_cut_off_leaves_no_bundle(
+    tmp_path: Path, whole: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(bundle: Bundle) -> dict[str, Any]:
         raise KeyboardInterrupt
 

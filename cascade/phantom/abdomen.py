@@ -22,10 +22,10 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generat
     border = 25 + rng.uniform(-15, 25) + 12 * shapes.noise((nz, ny), 60 / mm, rng)
     spleen_front = rng.uniform(5, 35)
     stomach_r = rng.uniform(28, 52)
-    stomach = np.array([float(marks.diaphragm.max()) - rng.uniform(35, 60) / mm, rng.uniform(-35, 0), rng.uniform(40, 65)])
+    stomach = np.array([float(marks.diaphragm.max()) - rng.uniform(25, 55) / mm, rng.uniform(-35, 0), rng.uniform(40, 65)])
     gas = rng.uniform(-0.6, 0.4)
     liver_hu, spleen_hu = bolus.organ, bolus.organ * rng.uniform(0.9, 1.35)
-    texture = 6 * shapes.noise((32, ny, nx), (3, 5 / mm, 5 / mm), rng)
+    texture = 4 * shapes.noise((32, ny, nx), (3, 5 / mm, 5 / mm), rng)
     content = rng.uniform(5, 50)
     for z in range(min(int(dome.max()) + 3, nz)):
         below = shapes.soft(z - dome, 2.0) * shapes.soft(marks.radius - marks.hull[z][marks.direction] + 2 / mm)
@@ -51,6 +51,11 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generat
         inside = np.where(y < level, -980.0, content).astype(np.float32)
         fill += lumen * (inside - fill)
         label[wall > 0.5] = LABELS["stomach"]
+        behind = (y > marks.spine[z, 0] * mm - marks.axis[0] * mm - 22) & (np.abs(x) < 52 + 0 * y)
+        retro = cv2.GaussianBlur(behind.astype(np.float32), (0, 0), 4 / mm)
+        fill += retro * (-95 + texture[z % 32] - fill)
+        crus = shapes.soft((np.hypot((np.abs(x) - 17) / 5, (y - (marks.spine[z, 0] - marks.axis[0]) * mm + 12) / 14) - 1) * 5 / mm)
+        fill += crus * (52 - fill)
         part = canvas.hu[z]
         part += below * (fill - part)
         canvas.labels[z][below > 0.5] = label[below > 0.5]

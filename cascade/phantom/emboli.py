@@ -227,7 +227,7 @@ def _others(paths: list[Path], path: Path, seed: int, rng: np.random.Generator) 
 
 def _kind(radius: float, config: Simulation, rng: np.random.Generator) -> Kind:
     if rng.random() < config.chronic and radius > 2.5:
-        return "web" if rng.random() < 0.3 else "eccentric"
+        return "web" if rng.random() < 0.3 and radius < 6 else "eccentric"
     if radius < 2.0:
         return "occlusive"
     chances = (0.3, 0.45, 0.25) if radius < 5 else (0.12, 0.58, 0.3)

@@ -83,7 +83,7 @@ def find(canvas: Canvas) -> Landmarks:
     hila = _hila(artery, lung, right, fork, step)
     return Landmarks(
         axis, direction, radius, hull, wide, spine, room, (int(zs[0]) * step, int(zs[-1] + 1) * step - 1), right,
-        step, lung, _diaphragm(lung, right, spine, step, mm), trunk, fork, atrium, atrium_radius, hila,
+        step, lung, _diaphragm(lung, right, spine, float(atrium[0]), step, mm), trunk, fork, atrium, atrium_radius, hila,
     )  # fmt: skip
 
 
@@ -224,16 +224,20 @@ def _hila(
     return out[0], out[1]
 
 
-def _diaphragm(lung: NDArray[np.bool_], right: NDArray[np.bool_], spine: Points, step: int, mm: float) -> F32:
+def _diaphragm(
+    lung: NDArray[np.bool_], right: NDArray[np.bool_], spine: Points, atrium_z: float, step: int, mm: float
+) -> F32:
     """Height (canvas voxels) of the diaphragm in each coarse column, smooth across the middle."""
     height, seen = np.full(lung.shape[1:], np.nan), lung.any(0)
     height[seen] = lung.argmax(0)[seen] * step
     middle = float(np.median(spine[:, 1])) / step
     x = np.arange(lung.shape[2])[None, :] - middle
-    lateral_right = seen & right.any(0) & (x < -48 / mm / step)
-    lateral_left = seen & (x > 70 / mm / step)
-    dome = float(np.percentile(height[lateral_right], 97)) if lateral_right.sum() > 20 else float(np.nanmedian(height))
-    left_dome = float(np.percentile(height[lateral_left], 92)) if lateral_left.sum() > 20 else dome
+    # Near the wall a column's lowest lung voxel says where the wall leans, not where the diaphragm is.
+    deep = ndimage.binary_erosion(seen, iterations=max(1, round(16 / mm / step)))
+    lateral_right = deep & right.any(0) & (x < -44 / mm / step)
+    lateral_left = deep & (x > 66 / mm / step)
+    dome = float(np.percentile(height[lateral_right], 90)) if lateral_right.sum() > 20 else float(np.nanmedian(height))
+    left_dome = float(np.percentile(height[lateral_left], 88)) if lateral_left.sum() > 20 else dome
     left_dome = min(max(left_dome, dome - 30 / mm), dome + 5 / mm)
     trusted = lateral_right | lateral_left
     capped = np.minimum(height, np.where(x < 0, dome, left_dome))
@@ -241,6 +245,7 @@ def _diaphragm(lung: NDArray[np.bool_], right: NDArray[np.bool_], spine: Points,
     sigma = 14 / mm / step
     value = ndimage.gaussian_filter(np.where(trusted, capped, 0.0), sigma)
     weight = ndimage.gaussian_filter(weight, sigma)
+    dome, left_dome = min(dome, atrium_z - 30 / mm), min(left_dome, atrium_z - 35 / mm)
     between = dome + (left_dome - dome) * np.clip((x + 50 / mm / step) / (120 / mm / step), 0, 1) - 4 / mm
     strength = np.clip(weight / 0.35, 0, 1)
     smooth = np.where(weight > 1e-4, value / np.maximum(weight, 1e-4), 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from cascade.phantom import shapes
@@ -12,14 +14,32 @@ from cascade.phantom.landmarks import Landmarks
 from cascade.phantom.shapes import Points
 
 
-def aorta(canvas: Canvas, marks: Landmarks, heart: Heart, bolus: Bolus, rng: np.random.Generator) -> None:
+@dataclasses.dataclass(frozen=True)
+class Ascending:
+    """Where the ascending aorta stands at the fork of the trunk: radius in mm, place in voxels."""
+
+    radius: float
+    y: float
+    x: float
+
+
+def ascending(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> Ascending:
+    """Choose the ascending aorta; the cava stands beside it."""
+    row = int(np.clip(marks.fork[0], 0, canvas.shape[0] - 1))
+    mm = canvas.mm
+    x = marks.spine[row, 1] - rng.uniform(2, 11) / mm
+    return Ascending(rng.uniform(12.0, 17.0), float(marks.trunk[1] + rng.uniform(6, 16) / mm), float(x))
+
+
+def aorta(
+    canvas: Canvas, marks: Landmarks, heart: Heart, rise: Ascending, bolus: Bolus, rng: np.random.Generator
+) -> None:
     """Root, ascending aorta, arch with three branches, descending aorta."""
     mm = canvas.mm
-    r = rng.uniform(12.0, 17.5)
+    r = rise.radius
     top = marks.fork[0] + rng.uniform(34, 50) / mm
     cross = min(top, marks.lung_z[1] - 30 / mm)
-    up_x = marks.spine[int(np.clip(marks.fork[0], 0, canvas.shape[0] - 1)), 1] - rng.uniform(4, 14) / mm
-    up_y = marks.trunk[1] + rng.uniform(6, 16) / mm
+    up_x, up_y = rise.x, rise.y
     down_z = np.linspace(cross - 22 / mm, 0, 9)
     spine = marks.spine[np.clip(down_z.astype(int), 0, canvas.shape[0] - 1)]
     room = marks.spine_radius[np.clip(down_z.astype(int), 0, canvas.shape[0] - 1)]
@@ -40,6 +60,12 @@ def aorta(canvas: Canvas, marks: Landmarks, heart: Heart, bolus: Bolus, rng: np.
     ])  # fmt: skip
     path = shapes.curve(np.vstack([up, arch, down]), 120)
     radii = np.interp(np.linspace(0, 1, 120), [0, 0.1, 0.3, 0.5, 1], [r * 1.12, r * 1.1, r, r * 0.85, r * 0.72])
+    # Fluid in the pericardial recesses: a dark crescent behind and beside the ascending aorta.
+    for _ in range(int(rng.integers(0, 4))):
+        at = int(rng.integers(12, 34))
+        away = np.array([0.0, rng.uniform(-1, 1), rng.uniform(-1, 1)])
+        recess = path[at : at + int(rng.integers(5, 14))] + shapes.unit(away) * (r + rng.uniform(-1.0, 2.5)) / mm
+        canvas.paint_tube(recess, rng.uniform(2.5, 5.0), rng.uniform(2, 32))
     canvas.paint_tube(path, radii, bolus.aorta, "aorta", wall=(1.3, 48.0))
     starts = arch[1] + np.array([[4, -14, -10], [4, -3, 0], [3, 9, 6]]) / mm
     ends = marks.axis[1] + np.array([-20.0, 14.0, 30.0]) / mm
@@ -49,20 +75,28 @@ def aorta(canvas: Canvas, marks: Landmarks, heart: Heart, bolus: Bolus, rng: np.
         canvas.paint_tube(shapes.curve(np.array([start, bend, goal])), radius, bolus.aorta, "aorta", wall=(1.0, 45.0))
 
 
-def caval(canvas: Canvas, marks: Landmarks, heart: Heart, bolus: Bolus, rng: np.random.Generator) -> Points:
+def caval(
+    canvas: Canvas, marks: Landmarks, heart: Heart, rise: Ascending, bolus: Bolus, rng: np.random.Generator
+) -> Points:
     """Both venae cavae, the brachiocephalic veins and the azygos. Returns the superior cava's path."""
     mm = canvas.mm
     ra = heart.right_atrium
     top = min(marks.fork[0] + rng.uniform(55, 75) / mm, marks.lung_z[1] - 8 / mm)
-    x = marks.spine[int(np.clip(marks.fork[0], 0, canvas.shape[0] - 1)), 1] - rng.uniform(24, 32) / mm
-    y = marks.fork[1] - rng.uniform(10, 20) / mm
+    r = rng.uniform(6.5, 10.5)
+    angle = rng.uniform(0.25, 0.75)  # to the right of the aorta and a little behind
+    apart = (rise.radius + r + 2.0) / mm
+    y, x = rise.y + np.sin(angle) * apart, rise.x - np.cos(angle) * apart
     path = shapes.curve(np.array([
         ra + np.array([24, 0, 4]) / mm, [marks.fork[0] - 10 / mm, y, x], [marks.fork[0] + 10 / mm, y - 2 / mm, x],
         [0.5 * (marks.fork[0] + top), y - 5 / mm, x], [top, y - 8 / mm, x - 2 / mm],
     ]))  # fmt: skip
-    r = rng.uniform(6.5, 11.0)
     shape = np.linspace(1.1, 0.9, len(path)) * r
     canvas.paint_tube(path, shape, bolus.cava, "cava", wall=(0.8, 45.0))
+    if rng.random() < 0.6:  # blood without contrast flows in beside the dense stream
+        part = path[int(rng.integers(0, 10)) : int(rng.integers(22, 40))]
+        turn = rng.uniform(0, 2 * np.pi)
+        sidewise = np.array([0.0, np.sin(turn), np.cos(turn)]) * rng.uniform(0.5, 0.95) * r / mm
+        canvas.paint_tube(part + sidewise, r * rng.uniform(0.25, 0.55), bolus.plain + rng.uniform(0, 0.5) * (bolus.cava - bolus.plain), "cava")
     # One arm brings the contrast; the other side's vein carries plain blood.
     bright_side = -1 if rng.random() < 0.6 else 1
     left_hu = bolus.cava * 0.9 if bright_side > 0 else bolus.plain + rng.uniform(-5, 30)
@@ -124,7 +158,9 @@ def windpipe(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> tupl
     row = int(np.clip(z, 0, canvas.shape[0] - 1))
     y_spine = marks.spine[row, 0] - marks.spine_radius[row]
     carina = np.array([z, min(max(fork[1] + 14 / mm, y_spine - 24 / mm), y_spine - 14 / mm), marks.spine[row, 1] - 4 / mm])
-    top = np.array([canvas.shape[0] + 3.0, carina[1] - 16 / mm, marks.spine[-1, 1] - 2 / mm])
+    apex = int(np.clip(marks.lung_z[1], 0, canvas.shape[0] - 1))
+    ahead = marks.spine[apex, 0] - marks.spine_radius[apex] - 17 / mm
+    top = np.array([canvas.shape[0] + 3.0, min(carina[1] - 14 / mm, ahead), marks.spine[apex, 1] - 2 / mm])
     r = rng.uniform(7.2, 9.8)
     right_hilum, left_hilum = marks.hila
     right = carina + np.array([-26, 6, -38]) / mm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from cascade.phantom import shapes
@@ -84,8 +85,53 @@ def lung_changes(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.r
     for right in (True, False):
         if rng.random() < config.effusion * config.mimics:
             _effuse(canvas, marks, right, rng)
+    if rng.random() < config.dependent * config.mimics:
+        plates(canvas, marks, rng)
     if rng.random() < config.nodules * config.mimics:
         _nodules(canvas, marks, rng)
+
+
+def cuffs(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
+    """Soft tissue and fat that wraps the large vessels of both hila."""
+    if config.mimics <= 0:
+        return
+    mm = canvas.mm
+    for hilum in marks.hila:
+        reach = 48 / mm
+        box = shapes.box_around(canvas.shape, hilum - reach, hilum + reach)
+        if box is None:
+            continue
+        vessels = np.maximum(canvas.artery[box], canvas.vein[box])
+        thick = ndimage.grey_erosion(vessels, footprint=_ball(2.2 / mm)).astype(np.float32) / 255
+        wide = ndimage.gaussian_filter(thick, rng.uniform(2.5, 4.5) / mm)
+        shape = (wide.shape[0], wide.shape[1], wide.shape[2])
+        wave = shapes.noise(shape, 8 / mm, rng)
+        alpha = np.clip((wide - rng.uniform(0.08, 0.3) - 0.06 * wave) * 9, 0, 1) * rng.uniform(0.6, 1.0)
+        alpha *= np.isin(canvas.labels[box], [0, *(LABELS[n] for n in SOFT)])
+        tissue = np.where(wave > rng.uniform(-1.5, 1.0), rng.uniform(15, 60), rng.uniform(-80, -10))
+        canvas.paint(np.asarray(alpha, np.float32), ndimage.gaussian_filter(tissue, 1.0).astype(np.float32), box)
+
+
+def _ball(radius: float) -> NDArray[np.bool_]:
+    n = int(np.ceil(radius))
+    z, y, x = np.ogrid[-n : n + 1, -n : n + 1, -n : n + 1]
+    return np.asarray(z * z + y * y + x * x <= radius**2)
+
+
+def plates(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
+    """Plate-like collapse in the lower lungs."""
+    mm = canvas.mm
+    places = np.argwhere(marks.lung[: max(marks.lung.shape[0] // 2, 2)])
+    if not len(places):
+        return
+    for _ in range(int(rng.integers(1, 6))):
+        centre = places[int(rng.integers(len(places)))] * marks.step
+        axes = shapes.random_axes(rng)
+        radii = np.array([rng.uniform(1.0, 2.6), rng.uniform(10, 22), rng.uniform(15, 40)])
+        got = shapes.ellipsoid(canvas.shape, centre.astype(float), radii / mm, axes)
+        if got is not None:
+            alpha = shapes.soft(got[1]) * (canvas.lung[got[0]].astype(np.float32) / 255)
+            canvas.paint(alpha, float(rng.uniform(-350, 60)), got[0])
 
 
 def _dependent(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
@@ -108,8 +154,9 @@ def _dependent(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> No
 
 def _consolidate(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
     mm = canvas.mm
-    places = np.argwhere(marks.lung)
-    weight = np.exp(places[:, 1] / marks.lung.shape[1] * 2.5 - places[:, 0] / marks.lung.shape[0] * 1.5)
+    rim = marks.lung & ~ndimage.binary_erosion(marks.lung)
+    places = np.argwhere(rim if rng.random() < 0.75 else marks.lung)
+    weight = np.exp(places[:, 1] / marks.lung.shape[1] * 5.0 - places[:, 0] / marks.lung.shape[0] * 3.0)
     centre = places[rng.choice(len(places), p=weight / weight.sum())] * marks.step
     radii = rng.uniform(6, 38) * rng.uniform(0.6, 1.4, 3) / mm
     got = shapes.ellipsoid(canvas.shape, centre.astype(float), radii * 1.3)

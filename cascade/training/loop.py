@@ -18,6 +18,8 @@ from cascade.training.losses import Loss
 from cascade.training.run import Run
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
+Weights = tuple[torch.Tensor, ...] | list[torch.Tensor]
+Average = Callable[[Weights, Weights, torch.Tensor | int], None]
 
 
 class Sampler(Protocol):
@@ -131,14 +133,14 @@ def schedule(done: float, plan: Plan) -> float:
     return plan.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def moving_average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor | int], None]:
+def moving_average(decay: float) -> Average:
     """An update of averaged weights that forgets faster while few were seen, so that the start does not stay in.
 
     After `n` steps the decay is `(1 + n) / (10 + n)`, and `decay` at most.
     """
 
     @torch.no_grad()
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], seen: torch.Tensor | int) -> None:
+    def update(averaged: Weights, current: Weights, seen: torch.Tensor | int) -> None:
         n = float(seen)
         share = 1 - min(decay, (1 + n) / (10 + n))
         for mean, value in zip(averaged, current, strict=True):
