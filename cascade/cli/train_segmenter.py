@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-from tyro.conf import arg
 
 from cascade.cli.overrides import override
-from cascade.cli.train import Training, new_run
+from cascade.cli.train import Looped, new_run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segmenter(Training):
+class Segmenter(Looped):
     """Train one network of the embolus ensemble.
 
     For example:
@@ -22,26 +18,25 @@ class Segmenter(Training):
         cascade-train segmenter --data SET --bundle weights --minutes 30 arguments.width=16 crops.size=[128,128]
 
     Attributes:
-        net: Name of the network.
-        start: Weights (safetensors) to begin with.
+        net: Name of the network: attention_resunet, tiny_attention_resunet, smp.
     """
 
     net: str = "attention_resunet"
-    start: Annotated[Path | None, arg(metavar="FILE")] = None
 
     def run(self) -> int:
         """Train it."""
         self.checked()
         from cascade.training.augment import AugmentConfig
-        from cascade.training.recipes import train_segmenter
-        from cascade.training.segmenter import CropConfig
+        from cascade.training.crops import CropConfig
+        from cascade.training.loop import Plan
+        from cascade.training.segmenter import train_segmenter
         from segmenters.embolus import EmbolusConfig
 
         settings = override(
             {
                 "arguments": {},
                 "stage": EmbolusConfig(),
-                "plan": self.plan(),
+                "plan": self.plan(Plan()),
                 "crops": CropConfig(),
                 "augment": AugmentConfig(),
             },

@@ -1,126 +1,101 @@
-"""What is particular to training a segmenter: which crops to draw, and how to judge a network."""
+"""Training a segmenter: data in, a run folder out, with a bundle that runs at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
+from cascade.bundle import Bundle, Network, StageEntry, save
+from cascade.errors import UsageError
+from cascade.registry import build
+from cascade.training.augment import AugmentConfig
+from cascade.training.case import Case, thin
+from cascade.training.crops import CropConfig, Crops, Judge
+from cascade.training.datasets import open_cases
+from cascade.training.loop import Plan, fit, start_from
+from cascade.training.losses import embolus_and_artery
+from cascade.training.run import Run
+from segmenters import NETWORKS
+from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 
-from cascade.findings import Field
-from cascade.geometry import Frame
-from cascade.training.augment import AugmentConfig, Geometry, intensity
-from cascade.training.case import Case
-from segmenters.embolus import EmbolusEnsemble
 
-# How often a crop is aimed at an embolus, at an artery, or anywhere in the case.
-AIMS = {"embolus": 0.5, "arteries": 0.25, "anywhere": 0.25}
+def train_segmenter(
+    data: Sequence[Path],
+    validation: Sequence[Path],
+    out: Path,
+    *,
+    net: str = "attention_resunet",
+    arguments: Mapping[str, Any] | None = None,
+    start: Path | None = None,
+    base: Bundle | None = None,
+    stage: EmbolusConfig = EmbolusConfig(),  # noqa: B008  # frozen
+    plan: Plan = Plan(),  # noqa: B008
+    crops: CropConfig = CropConfig(),  # noqa: B008
+    augment: AugmentConfig = AugmentConfig(),  # noqa: B008
+) -> Bundle:
+    """Train one network of the segmentation stage.
 
+    Args:
+        data: Folders of cases to learn from, in any layout that `open_cases` reads.
+        validation: Folders of cases of other patients, to choose the best weights by; may be empty.
+        out: The run folder; must be new.
+        net: A key of `segmenters.NETWORKS`.
+        arguments: The network's.
+        start: Weights (safetensors) to begin with.
+        base: The bundle that supplies the other stages and the stage's other networks.
+        stage: How studies are cut.
+        plan: How long and how hard.
+        crops: Which crops to draw.
+        augment: How to change them.
 
-@dataclass(frozen=True)
-class CropConfig:
-    """Which crops to draw.
+    Returns:
+        The bundle as saved in `out/bundle`.
 
-    Attributes:
-        size: Points along y and x; multiples of 16.
-        shares: How often each kind of case is drawn; kinds that are absent are left out.
+    Raises:
+        UsageError: A patient stands on both sides of the split, or the run folder is not new.
     """
+    learn, held = (prepared(folders, stage) for folders in (data, validation))
+    refuse_shared_patients(learn, held)
+    arguments = dict(arguments or {})
+    network = build(NETWORKS, net, arguments)
+    if start is not None:
+        start_from(network, start)
+    asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "crops": crops, "augment": augment}
+    run = Run(out, {**asked, "cases": len(learn), "validation": len(held), "start": str(start or "")})
+    ensemble = EmbolusEnsemble(config=stage)
+    judge = Judge(held, ensemble) if held else None
+    trained = fit(network, Crops(learn, ensemble, crops, augment), embolus_and_artery, plan, run, judge)
+    figures = judge(trained) if judge else {}
+    shape = (stage.slices, *stage.tile)
+    member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
+    base = base or Bundle(name=out.name)
+    others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if n.name != net]
+    return save(base.with_stage(StageEntry("embolus", stage, (*others, member))), out / "bundle")
 
-    size: tuple[int, int] = (144, 144)
-    shares: Mapping[str, float] = field(
-        default_factory=lambda: {"simulated": 0.5, "procedural": 0.1, "real": 0.2, "hybrid": 0.2, "labelled": 0.1}
-    )
+
+def prepared(folders: Iterable[Path], stage: EmbolusConfig) -> list[Case]:
+    """The cases of some folders at the stage's resolution."""
+    one_plane = EmbolusEnsemble(config=replace(stage, slices=1))
+    cases: list[Case] = []
+    for folder in folders:
+        for case in open_cases(folder):
+            fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
+            cases.append(thin(case, one_plane, stage.pixel_mm, stage.stride_mm) if fine else case)
+    return cases
 
 
-class Crops:
-    """Draws augmented crops from cases at the stage's resolution (`thin`)."""
+def refuse_shared_patients(learn: Sequence[Case], held: Sequence[Case]) -> None:
+    """Patients are split, never studies.
 
-    def __init__(
-        self, cases: Sequence[Case], stage: EmbolusEnsemble, config: CropConfig, augment: AugmentConfig
-    ) -> None:
-        self.stage, self.config, self.augment = stage, config, augment
-        self.cases = list(cases)
-        kinds = sorted({case.kind for case in self.cases})
-        shares = np.array([config.shares[kind] for kind in kinds])
-        self._kinds = [[i for i, case in enumerate(self.cases) if case.kind == kind] for kind in kinds]
-        self._shares = shares / shares.sum()
-        self._places = [
-            {name: _voxels(getattr(case.truth, name)) for name in AIMS if name != "anywhere"} for case in cases
-        ]
-        self._geometry = Geometry(augment)
-
-    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """A view `[slice, y, x]` and its target `[output, y, x]`."""
-        kind = int(rng.choice(len(self._kinds), p=self._shares))
-        index = int(rng.choice(self._kinds[kind]))
-        case, frame = self.cases[index], self._aim(index, rng)
-        hu, target = self._geometry(
-            self.stage.cut(case.study, frame), self.stage.target(case.study, case.truth, frame), rng
+    Raises:
+        UsageError: One patient is in both.
+    """
+    shared = {case.patient for case in learn} & {case.patient for case in held}
+    if shared:
+        raise UsageError(
+            f"{len(shared)} patients stand in training and validation data, among them {min(shared)!r}; "
+            "move all studies of a patient to one side",
+            "E_SPLIT",
         )
-        return self.stage.dress(intensity(hu, rng, self.augment)), target[:2]
-
-    def _aim(self, index: int, rng: np.random.Generator) -> Frame:
-        case, places = self.cases[index], self._places[index]
-        aim = str(rng.choice(list(AIMS), p=list(AIMS.values())))
-        voxels = places.get(aim)
-        if voxels is not None and len(voxels):
-            z, y, x = (float(v) for v in voxels[rng.integers(len(voxels))])
-            y, x = (v + rng.uniform(-0.4, 0.4) * n for v, n in zip((y, x), self.config.size, strict=True))
-        else:
-            z, y, x = (rng.uniform(0, n - 1) for n in case.study.grid.shape)
-        return Frame(round(z), y - self.config.size[0] / 2, x - self.config.size[1] / 2, (1.0, 1.0), self.config.size)
-
-
-class Judge:
-    """Figures of a segmenter on held-out cases: Dice over cases with emboli, false volume in cases without."""
-
-    def __init__(self, cases: Sequence[Case], stage: EmbolusEnsemble, every: int = 2, threshold: float = 0.5) -> None:
-        self.cases, self.stage, self.every, self.threshold = list(cases), stage, every, threshold
-
-    def __call__(self, network: nn.Module) -> dict[str, float]:
-        """`dice` (mean over studies), `artery_dice`, `false_ml` (mean over studies without emboli), `score`."""
-        dice: list[float] = []
-        arteries: list[float] = []
-        false_ml: list[float] = []
-        for case in self.cases:
-            overlap = np.zeros((2, 3))
-            frames = list(self.stage.frames(case.study, case.truth))[:: self.every]
-            for frame in frames:
-                view = torch.from_numpy(self.stage.view(case.study, frame))[None]
-                with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-                    p = torch.sigmoid(network(view.contiguous(memory_format=torch.channels_last)).float())[0].numpy()
-                target = self.stage.target(case.study, case.truth, frame)[:2]
-                for channel in range(2):
-                    a, b = p[channel] >= self.threshold, target[channel] >= 0.5
-                    overlap[channel] += (a & b).sum(), a.sum(), b.sum()
-            if case.truth.arteries is not None:
-                arteries.append(_dice(overlap[1]))
-            if overlap[0, 2]:
-                dice.append(_dice(overlap[0]))
-            else:
-                voxel_ml = self.stage.config.pixel_mm**2 * case.study.grid.spacing[0] * self.every / 1000
-                false_ml.append(float(overlap[0, 1]) * voxel_ml)
-        figures = {
-            "dice": float(np.mean(dice)) if dice else 0.0,
-            "artery_dice": float(np.mean(arteries)) if arteries else 0.0,
-            "false_ml": float(np.mean(false_ml)) if false_ml else 0.0,
-        }
-        # A millilitre of false alarm a study weighs as much as 0.05 of Dice.
-        return {**figures, "score": figures["dice"] - 0.05 * min(figures["false_ml"], 4.0)}
-
-
-def _dice(sums: NDArray[np.float64]) -> float:
-    return float(2 * sums[0] / max(sums[1] + sums[2], 1))
-
-
-def _voxels(known: Field | None, most: int = 4000) -> NDArray[np.int64]:
-    """Up to `most` voxels `[n, 3]` that are mostly covered, evenly thinned."""
-    if known is None:
-        return np.zeros((0, 3), dtype=np.int64)
-    voxels = np.argwhere(known.values >= 128)
-    corner = np.array([known.box.z0, known.box.y0, known.box.x0], dtype=np.int64)
-    thinned: NDArray[np.int64] = voxels[:: max(len(voxels) // most, 1)] + corner
-    return thinned

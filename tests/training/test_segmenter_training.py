@@ -12,11 +12,11 @@ from cascade.findings import Exam, Field
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.case import Case, thin
+from cascade.training.crops import CropConfig, Crops, Judge
 from cascade.training.loop import Plan, fit, moving_average, schedule
 from cascade.training.losses import bce, embolus_and_artery, soft_dice
-from cascade.training.recipes import refuse_shared_patients
 from cascade.training.run import Run
-from cascade.training.segmenter import CropConfig, Crops, Judge
+from cascade.training.segmenter import refuse_shared_patients
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 from tests.segmenters.test_embolus_stage import study_with_ball

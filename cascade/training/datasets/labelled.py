@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def truth(study: Study, mask: Path) -> Findings:
     """
     import nibabel as nib
 
-    image = nib.load(mask)
+    image: Any = nib.load(mask)
     ras_to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
     grid = Grid.from_source(image.shape, ras_to_lps @ image.affine)
     if grid.shape != study.grid.shape or not np.allclose(grid.affine, study.grid.affine, atol=0.1):

@@ -1,0 +1,126 @@
+"""Crops to learn segmentation from, and the judge of a segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cascade.findings import Field
+from cascade.geometry import Frame
+from cascade.training.augment import AugmentConfig, Geometry, intensity
+from cascade.training.case import Case
+from segmenters.embolus import EmbolusEnsemble
+
+# How often a crop is aimed at an embolus, at an artery, or anywhere in the case.
+AIMS = {"embolus": 0.5, "arteries": 0.25, "anywhere": 0.25}
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """Which crops to draw.
+
+    Attributes:
+        size: Points along y and x; multiples of 16.
+        shares: How often each kind of case is drawn; kinds that are absent are left out.
+    """
+
+    size: tuple[int, int] = (144, 144)
+    shares: Mapping[str, float] = field(
+        default_factory=lambda: {"simulated": 0.5, "procedural": 0.1, "real": 0.2, "hybrid": 0.2, "labelled": 0.1}
+    )
+
+
+class Crops:
+    """Draws augmented crops from cases at the stage's resolution (`thin`)."""
+
+    def __init__(
+        self, cases: Sequence[Case], stage: EmbolusEnsemble, config: CropConfig, augment: AugmentConfig
+    ) -> None:
+        self.stage, self.config, self.augment = stage, config, augment
+        self.cases = list(cases)
+        kinds = sorted({case.kind for case in self.cases})
+        shares = np.array([config.shares[kind] for kind in kinds])
+        self._kinds = [[i for i, case in enumerate(self.cases) if case.kind == kind] for kind in kinds]
+        self._shares = shares / shares.sum()
+        self._places = [
+            {name: _voxels(getattr(case.truth, name)) for name in AIMS if name != "anywhere"} for case in cases
+        ]
+        self._geometry = Geometry(augment)
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A view `[slice, y, x]` and its target `[output, y, x]`."""
+        kind = int(rng.choice(len(self._kinds), p=self._shares))
+        index = int(rng.choice(self._kinds[kind]))
+        case, frame = self.cases[index], self._aim(index, rng)
+        hu, target = self._geometry(
+            self.stage.cut(case.study, frame), self.stage.target(case.study, case.truth, frame), rng
+        )
+        return self.stage.dress(intensity(hu, rng, self.augment)), target[:2]
+
+    def _aim(self, index: int, rng: np.random.Generator) -> Frame:
+        case, places = self.cases[index], self._places[index]
+        aim = str(rng.choice(list(AIMS), p=list(AIMS.values())))
+        voxels = places.get(aim)
+        if voxels is not None and len(voxels):
+            z, y, x = (float(v) for v in voxels[rng.integers(len(voxels))])
+            y, x = (v + rng.uniform(-0.4, 0.4) * n for v, n in zip((y, x), self.config.size, strict=True))
+        else:
+            z, y, x = (rng.uniform(0, n - 1) for n in case.study.grid.shape)
+        return Frame(round(z), y - self.config.size[0] / 2, x - self.config.size[1] / 2, (1.0, 1.0), self.config.size)
+
+
+class Judge:
+    """Figures of a segmenter on held-out cases: Dice over cases with emboli, false volume in cases without."""
+
+    def __init__(self, cases: Sequence[Case], stage: EmbolusEnsemble, every: int = 2, threshold: float = 0.5) -> None:
+        self.cases, self.stage, self.every, self.threshold = list(cases), stage, every, threshold
+
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        """`dice` (mean over studies), `artery_dice`, `false_ml` (mean over studies without emboli), `score`."""
+        dice: list[float] = []
+        arteries: list[float] = []
+        false_ml: list[float] = []
+        for case in self.cases:
+            overlap = np.zeros((2, 3))
+            frames = list(self.stage.frames(case.study, case.truth))[:: self.every]
+            for frame in frames:
+                view = torch.from_numpy(self.stage.view(case.study, frame))[None]
+                with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+                    p = torch.sigmoid(network(view.contiguous(memory_format=torch.channels_last)).float())[0].numpy()
+                target = self.stage.target(case.study, case.truth, frame)[:2]
+                for channel in range(2):
+                    a, b = p[channel] >= self.threshold, target[channel] >= 0.5
+                    overlap[channel] += (a & b).sum(), a.sum(), b.sum()
+            if case.truth.arteries is not None:
+                arteries.append(_dice(overlap[1]))
+            if overlap[0, 2]:
+                dice.append(_dice(overlap[0]))
+            else:
+                voxel_ml = self.stage.config.pixel_mm**2 * case.study.grid.spacing[0] * self.every / 1000
+                false_ml.append(float(overlap[0, 1]) * voxel_ml)
+        figures = {
+            "dice": float(np.mean(dice)) if dice else 0.0,
+            "artery_dice": float(np.mean(arteries)) if arteries else 0.0,
+            "false_ml": float(np.mean(false_ml)) if false_ml else 0.0,
+        }
+        # A millilitre of false alarm a study weighs as much as 0.05 of Dice.
+        return {**figures, "score": figures["dice"] - 0.05 * min(figures["false_ml"], 4.0)}
+
+
+def _dice(sums: NDArray[np.float64]) -> float:
+    return float(2 * sums[0] / max(sums[1] + sums[2], 1))
+
+
+def _voxels(known: Field | None, most: int = 4000) -> NDArray[np.int64]:
+    """Up to `most` voxels `[n, 3]` that are mostly covered, evenly thinned."""
+    if known is None:
+        return np.zeros((0, 3), dtype=np.int64)
+    voxels = np.argwhere(known.values >= 128)
+    corner = np.array([known.box.z0, known.box.y0, known.box.x0], dtype=np.int64)
+    thinned: NDArray[np.int64] = voxels[:: max(len(voxels) // most, 1)] + corner
+    return thinned

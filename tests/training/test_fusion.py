@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cascade.findings import Exam, Field, Findings, Slices
+from cascade.geometry import Box, Grid
+from cascade.training.fusion import Exams, fit_subsets, subsets
+
+STAGES = ("lung_detector", "lung_filter", "siamese", "embolus")
+GRID = Grid.simple((12, 24, 24), (2.0, 2.0, 2.0))
+ALL = Box(0, 12, 0, 24, 0, 24)
+
+
+def exam(positive: bool, seed: int) -> tuple[Findings, Findings]:
+    """What was found, and the truth: a bright clot in its artery, or a faint speck."""
+    rng = np.random.default_rng(seed)
+    values, truth = np.zeros((2, *GRID.shape), np.uint8)
+    values[2:4, 2:5, 2:5] = rng.integers(80, 190)
+    if positive:
+        truth[5:9, 10:14, 10:14] = 255
+        values[5:9, 10:14, 10:14] = rng.integers(170, 255)
+    scores = rng.uniform(0.1, 0.6 if not positive else 0.9, 12).astype(np.float32)
+    slices = Slices(np.ones(12, np.float32), scores, scores)
+    found = Findings(GRID, embolus=Field(values, ALL), arteries=Field(truth, ALL), slices=slices)
+    known = Findings(GRID, embolus=Field(truth, ALL), exam=Exam("positive" if positive else "negative"))
+    return found, known
+
+
+def test_a_fusion_is_fitted_for_every_subset_that_scores_something(tmp_path: Path):
+    exams = Exams(tmp_path)
+    for seed in range(14):
+        exams.add(*exam(seed % 2 == 0, seed), patient=f"p{seed}")
+    fitted = fit_subsets(exams, STAGES, "made exams")
+    assert len(fitted) == 14
+    assert all(one.fitted for one in fitted.values())
+    assert fitted["lung_detector+lung_filter+siamese"].inputs == ("siamese", "filter")
+
+
+def test_subsets_come_large_first_and_never_without_a_score():
+    found = list(subsets(STAGES))
+    assert len(found[0]) == 3
+    assert ("lung_detector",) not in found
+    assert STAGES not in found
