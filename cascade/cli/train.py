@@ -1,10 +1,10 @@
-"""`cascade-train`: data in, a run folder with a bundle out."""
+"""`cascade-train`: data in, a run folder with a bundle out. What its commands share."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,22 +17,23 @@ from cascade.errors import UsageError
 
 if TYPE_CHECKING:
     from cascade.bundle import Bundle as Weights
+    from cascade.training.loop import Plan
 
 Folders = Annotated[tuple[Path, ...], arg(metavar="FOLDER [FOLDER ...]")]
+Count = Annotated[int | None, arg(metavar="INT")]
+Amount = Annotated[float | None, arg(metavar="FLOAT")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Command):
-    """Options that all training has.
+    """Options that all training of networks has.
 
     Attributes:
-        overrides: Settings by dotted key, such as plan.weight_decay=0.02.
+        overrides: Settings by dotted key, such as plan.weight_decay=0.02; a wrong key is answered with the nearest.
         data: Folders to learn from: simulated sets, labelled studies, plain scans, stored cases.
         validation: Folders of other patients, to choose the best weights by.
         out: Run folder, which must be new; runs/NAME, runs/NAME2 ... by default.
         bundle: Bundle that supplies the other stages.
-        steps: Batches.
-        minutes: Stop the clock here; 0 for no limit.
         batch_size: Samples a batch.
         learning_rate: Highest rate.
         seed: Of everything random.
@@ -43,11 +44,9 @@ class Training(Command):
     validation: Folders = ()
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="RUN")] = None
     bundle: Bundle = None
-    steps: Annotated[int | None, arg(metavar="INT")] = None
-    minutes: Annotated[float | None, arg(metavar="FLOAT")] = None
-    batch_size: Annotated[int | None, arg(metavar="INT")] = None
-    learning_rate: Annotated[float | None, arg(metavar="FLOAT")] = None
-    seed: Annotated[int | None, arg(metavar="INT")] = None
+    batch_size: Count = None
+    learning_rate: Amount = None
+    seed: Count = None
 
     def checked(self) -> None:
         """Refuse what cannot be trained with, before anything heavy is imported.
@@ -61,19 +60,6 @@ class Training(Command):
         for folder in (*self.data, *self.validation):
             existing(folder)
 
-    def plan(self) -> Any:
-        """The plan with the flags that were given."""
-        from cascade.training.loop import Plan
-
-        flags: dict[str, Any] = {
-            "steps": self.steps,
-            "minutes": self.minutes,
-            "batch": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "seed": self.seed,
-        }
-        return replace(Plan(), **{name: value for name, value in flags.items() if value is not None})
-
     def base(self) -> Weights | None:
         """The bundle to add to."""
         from cascade.bundle import load
@@ -86,6 +72,41 @@ class Training(Command):
         return OK
 
 
+@dataclass(frozen=True, kw_only=True)
+class Looped(Training):
+    """Options of networks that are trained by the package's own loop.
+
+    Attributes:
+        steps: Batches.
+        minutes: Stop the clock here; 0 for no limit.
+        start: Weights (safetensors) to begin with.
+    """
+
+    steps: Count = None
+    minutes: Amount = None
+    start: Annotated[Path | None, arg(metavar="FILE")] = None
+
+    def plan(self, usual: Plan) -> Plan:
+        """The plan with the flags that were given."""
+        from dataclasses import replace
+
+        return replace(
+            usual,
+            **given(
+                steps=self.steps,
+                minutes=self.minutes,
+                batch=self.batch_size,
+                learning_rate=self.learning_rate,
+                seed=self.seed,
+            ),
+        )
+
+
+def given(**flags: Any) -> dict[str, Any]:
+    """The flags that were set."""
+    return {name: value for name, value in flags.items() if value is not None}
+
+
 def new_run(out: Path | None, name: str) -> Path:
     """The run folder: the one that was asked for, else the first of runs/NAME, runs/NAME2, ... that is free."""
     if out is not None:
@@ -96,7 +117,17 @@ def new_run(out: Path | None, name: str) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program `cascade-train`. Returns its exit code."""
+    from cascade.cli.train_check import Check
+    from cascade.cli.train_classifier import Classifier
+    from cascade.cli.train_detector import Detector
+    from cascade.cli.train_fusion import Fusion
     from cascade.cli.train_segmenter import Segmenter
 
-    about = "Trains the networks of a cascade, and fits its fusion."
-    return Program("cascade-train", about, {"segmenter": Segmenter})(arguments)
+    commands: dict[str, type[Command]] = {
+        "detector": Detector,
+        "classifier": Classifier,
+        "segmenter": Segmenter,
+        "fusion": Fusion,
+        "check": Check,
+    }
+    return Program("cascade-train", "Trains the networks of a cascade, and fits its fusion.", commands)(arguments)

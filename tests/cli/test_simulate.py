@@ -8,6 +8,7 @@ import pytest
 
 from cascade.bench.metrics import score
 from cascade.cli import main
+from cascade.cli.train import main as train
 from cascade.findings import Findings
 from cascade.reading import read
 from tests.cli.conftest import SMALL
@@ -48,3 +49,16 @@ def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.Capt
 def test_a_label_map_that_is_not_there_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["simulate", "-o", str(tmp_path / "set"), "--anatomy", str(tmp_path / "maps")]) == 3
     assert "E_NOT_FOUND" in capsys.readouterr().err
+
+
+def test_a_set_is_what_training_reads(simulated: Path, capsys: pytest.CaptureFixture[str]):
+    assert train(["check", "--data", str(simulated)]) == 0
+    told = capsys.readouterr().out
+    assert "data: 1 patients" in told
+    assert "1 procedural" in told
+    assert "1 with embolism" in told
+
+
+def test_patients_on_both_sides_of_the_split_are_refused(simulated: Path, capsys: pytest.CaptureFixture[str]):
+    assert train(["check", "--data", str(simulated), "--validation", str(simulated)]) == 2
+    assert "E_SPLIT" in capsys.readouterr().err
