@@ -10,7 +10,20 @@ from cascade.errors import InputError
 from cascade.training.case import Case
 from cascade.training.datasets import labelled, scans, simulated, slices, stored
 
-LAYOUTS = (stored, simulated, slices, labelled, scans)
+
+class Layout(Protocol):
+    """What a data set's file offers."""
+
+    def fits(self, folder: Path) -> bool:
+        """Whether the folder has this layout."""
+        ...
+
+    def cases(self, folder: Path) -> Iterator[Case]:
+        """Its cases, one at a time."""
+        ...
+
+
+LAYOUTS: tuple[Layout, ...] = (stored, simulated, slices, labelled, scans)
 
 
 def open_cases(folder: Path) -> Iterator[Case]:
