@@ -13,6 +13,12 @@ from cascade.errors import InputError
 from cascade.reading import read
 from tests.phantom_dicom import ORIENTATIONS, assert_right, phantom
 
+COPIED = (
+    *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "PatientID", "SeriesNumber", "ImageType"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+)
+
 
 def group(source: Dataset, *keywords: str) -> Sequence:
     item = Dataset()
@@ -27,23 +33,7 @@ def multiframe(path: Path, slices: list[Dataset]) -> Path:
     made = Dataset()
     made.file_meta = first.file_meta
     made.file_meta.MediaStorageSOPClassUID = LegacyConvertedEnhancedCTImageStorage
-    for keyword in [
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-        "SOPInstanceUID",
-        "Modality",
-        "PatientID",
-        "Rows",
-        "Columns",
-        "SamplesPerPixel",
-        "PhotometricInterpretation",
-        "BitsAllocated",
-        "BitsStored",
-        "HighBit",
-        "PixelRepresentation",
-        "SeriesNumber",
-        "ImageType",
-    ]:
+    for keyword in COPIED:
         setattr(made, keyword, first[keyword].value)
     made.SOPClassUID = LegacyConvertedEnhancedCTImageStorage
     made.NumberOfFrames = len(slices)

@@ -52,10 +52,10 @@ def test_a_radiologists_mask_lies_on_enhanced_blood_vessels(shared, patient):
 
 
 def test_a_study_is_read_in_a_few_seconds(shared):
-    start = time.perf_counter()
+    start = time.process_time()
     study = read(shared / "ctpa" / "fumpe-pat031" / "ct")
-    # 5 ms a slice when nothing else runs; the bar leaves room for a busy machine.
-    assert (time.perf_counter() - start) / study.hu.shape[0] < 0.05
+    # Processor time: 9 ms a slice, JPEG-LS decoding included; the bar leaves room for a slower machine.
+    assert (time.process_time() - start) / study.hu.shape[0] < 0.05
 
 
 @pytest.mark.parametrize("name", ODD)
