@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import cc3d
 import cv2
@@ -66,6 +67,10 @@ class LungReference:
         return self.right_ml + self.left_ml > 0
 
 
+_FOUND: WeakKeyDictionary[Study, LungReference] = WeakKeyDictionary()
+"""What was found in studies that still exist: several stages ask, and a study never changes."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Coarse:
     """A study on the lattice: `hu` float32 `[k, i, j]`, and where its points lie."""
@@ -89,6 +94,8 @@ def find_lungs(study: Study) -> LungReference:
         Sides, boxes and volumes; a side under 50 ml (in a study lower than 10 cm: under 5 cm2 times its height)
         counts as none.
     """
+    if study in _FOUND:
+        return _FOUND[study]
     coarse = _coarse(study)
     air = _inner_air(coarse)
     lungs = _lung_components(coarse, air & ~_airways(coarse, air))
@@ -99,7 +106,10 @@ def find_lungs(study: Study) -> LungReference:
             sides[sides == side] = 0
     fine = _refine(study, coarse, sides, air)
     ml = [float(np.count_nonzero(fine == side)) * study.grid.voxel_mm3 / 1000 for side in (1, 2)]
-    return LungReference(fine, _boxes(fine, study.grid), ml[0], ml[1])
+    found = LungReference(fine, _boxes(fine, study.grid), ml[0], ml[1])
+    found.sides.flags.writeable = found.boxes.flags.writeable = False
+    _FOUND[study] = found
+    return found
 
 
 def body_centre(study: Study) -> tuple[float, float]:
