@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -14,7 +15,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-pytestmark = pytest.mark.slow
+
+def test_every_package_of_the_tree_is_in_the_wheel():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    tops = ("cascade", "detectors", "segmenters", "classifiers")
+    found = {".".join(p.parent.relative_to(ROOT).parts) for top in tops for p in (ROOT / top).rglob("__init__.py")}
+    assert found | {"cascade.weights"} == set(listed)
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_packages_and_the_weights_and_no_tests(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
@@ -39,6 +46,7 @@ def test_the_wheel_holds_the_packages_and_the_weights_and_no_tests(wheel: Path):
     assert not [name for name in names if name.startswith(("tests", "weights/", "scratch"))]
 
 
+@pytest.mark.slow
 def test_the_wheel_finds_its_weights_and_runs(wheel: Path, tmp_path: Path):
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
