@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.geometry import AIR_HU, Grid
+from cascade.airways import airways
+from cascade.geometry import Grid
+from cascade.lattice import AIR_THRESHOLD_HU, Lattice, Mask, body, erode, inner_air, on_lattice
 from cascade.study import Study
-
-AIR_THRESHOLD_HU = -500
-"""Lung lies below, tissue above."""
 
 MIN_SIDE_ML = 50.0
 """A side with less is not a lung."""
@@ -27,15 +26,12 @@ MIN_SIDE_ML = 50.0
 MIN_SIDE_CM2 = 5.0
 """The same for a study of a few slices: a side fills at least this area over the height of the study."""
 
-_PIXEL_MM = 2.5
 _GAS_HU = -960.0  # The core of bowel gas and of outside air lies below this, that of emphysematous lung above.
-_SEED_HU = -930.0  # Outside air at the edge of the picture; lung that the edge cuts is denser.
 _PADDING_HU = -1100  # Nothing scanned is darker.
 _FRAGMENT = 0.15  # A component under this share of the largest is a piece of lung only on further conditions.
 _FRAGMENT_GAS_HU = -940.0
 _SLICE_CM2 = 1.0  # Less lung than this on a slice is no box.
 
-Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
 
 
@@ -71,22 +67,6 @@ _FOUND: WeakKeyDictionary[Study, LungReference] = WeakKeyDictionary()
 """What was found in studies that still exist: several stages ask, and a study never changes."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Coarse:
-    """A study on the lattice: `hu` float32 `[k, i, j]`, and where its points lie."""
-
-    hu: NDArray[np.float32]
-    valid: Mask
-    z: list[int]
-    slab_mm: float
-    origin: tuple[float, float]
-    step: tuple[float, float]
-
-    @property
-    def voxel_ml(self) -> float:
-        return _PIXEL_MM**2 * self.slab_mm / 1000
-
-
 def find_lungs(study: Study) -> LungReference:
     """Find both lungs of a study; empty where there are none.
 
@@ -96,15 +76,15 @@ def find_lungs(study: Study) -> LungReference:
     """
     if study in _FOUND:
         return _FOUND[study]
-    coarse = _coarse(study)
-    air = _inner_air(coarse)
-    lungs = _lung_components(coarse, air & ~_airways(coarse, air))
-    sides = _sides(coarse, lungs)
-    least = min(MIN_SIDE_ML, MIN_SIDE_CM2 * coarse.slab_mm * len(coarse.z) / 10)
+    lattice = on_lattice(study)
+    air = inner_air(lattice)
+    lungs = _lung_components(lattice, air & ~airways(lattice, air))
+    sides = _sides(lattice, lungs)
+    least = min(MIN_SIDE_ML, MIN_SIDE_CM2 * lattice.height_cm)
     for side in (1, 2):
-        if np.count_nonzero(sides == side) * coarse.voxel_ml < least:
+        if np.count_nonzero(sides == side) * lattice.voxel_ml < least:
             sides[sides == side] = 0
-    fine = _refine(study, coarse, sides, air)
+    fine = _refine(study, lattice, sides, air)
     ml = [float(np.count_nonzero(fine == side)) * study.grid.voxel_mm3 / 1000 for side in (1, 2)]
     found = LungReference(fine, _boxes(fine, study.grid), ml[0], ml[1])
     found.sides.flags.writeable = found.boxes.flags.writeable = False
@@ -117,131 +97,34 @@ def body_centre(study: Study) -> tuple[float, float]:
 
     The middle of a study's slice where it shows no body.
     """
-    coarse = _coarse(study, every_mm=10.0)
-    body = _body(coarse)
-    if not body.any():
+    lattice = on_lattice(study, every_mm=10.0)
+    patient = body(lattice)
+    if not patient.any():
         return (study.grid.shape[1] - 1) / 2, (study.grid.shape[2] - 1) / 2
     # The median of slice centres: one slice with an arm or a piece of table does not move it.
-    centres = [np.argwhere(plane).mean(axis=0) for plane in body if plane.sum() > 0.25 * body.sum(axis=(1, 2)).max()]
+    centres = [
+        np.argwhere(plane).mean(axis=0) for plane in patient if plane.sum() > 0.25 * patient.sum(axis=(1, 2)).max()
+    ]
     i, j = np.median(np.array(centres), axis=0)
-    return float(coarse.origin[0] + i * coarse.step[0]), float(coarse.origin[1] + j * coarse.step[1])
+    return float(lattice.origin[0] + i * lattice.step[0]), float(lattice.origin[1] + j * lattice.step[1])
 
 
-def _coarse(study: Study, every_mm: float = 2.5) -> _Coarse:
-    grid = study.grid
-    _, ny, nx = grid.shape
-    size = (
-        int(np.ceil(ny * grid.spacing[1] / _PIXEL_MM)) + 2,
-        int(np.ceil(nx * grid.spacing[2] / _PIXEL_MM)) + 2,
-    )
-    chosen = grid.every(every_mm)
-    frames = [grid.frame(z, ((ny - 1) / 2, (nx - 1) / 2), _PIXEL_MM, size) for z in chosen]
-    hu = np.stack([frame.cut(np.maximum(study.hu[frame.z], AIR_HU), fill=AIR_HU) for frame in frames])
-    first = frames[0]
-    rows = first.y + np.arange(size[0]) * first.step[0]
-    columns = first.x + np.arange(size[1]) * first.step[1]
-    inside = ((rows >= 0) & (rows <= ny - 1))[:, None] & ((columns >= 0) & (columns <= nx - 1))[None, :]
-    # Padding outside the scan circle lies below air, or at the lowest value that unsigned storage allows.
-    padding = (hu < AIR_HU + 0.01) | ~inside
-    valid = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0 for plane in padding])
-    slab = grid.spacing[0] * grid.shape[0] / len(chosen)
-    return _Coarse(hu, valid, chosen, slab, (first.y, first.x), first.step)
-
-
-def _flood(coarse: _Coarse, passable: Mask) -> Mask:
-    """Points that outside air reaches through `passable`, slice by slice.
-
-    Lung that the edge of the picture cuts touches it too: on a short stretch, and with few points as empty as air.
-    """
-    beyond = ~coarse.valid
-    reached = np.zeros_like(passable)
-    for k, plane in enumerate(passable & coarse.valid):
-        near = plane & (cv2.dilate(beyond[k].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-        count, labels = cv2.connectedComponents(plane.astype(np.uint8), connectivity=4)
-        contact = np.bincount(labels[near], minlength=count)
-        empty = np.bincount(labels[near & (coarse.hu[k] < _SEED_HU)], minlength=count)
-        stretch = contact / np.sqrt(np.maximum(np.bincount(labels.ravel(), minlength=count), 1))
-        reached[k] = ((contact > 0) & ((empty >= 0.3 * contact) | (stretch > 3)))[labels]
-    return reached
-
-
-def _inner_air(coarse: _Coarse) -> Mask:
-    """Low points that outside air does not reach, and that are not the inside of a table."""
-    low = coarse.valid & (coarse.hu < AIR_THRESHOLD_HU)
-    inner = low & ~_flood(coarse, low)
-    # Walls thinner than 5 mm are no body: what air reaches through them is a table or a hollow pad, as long as it
-    # reaches most of it (a thin chest wall on a few slices keeps its lung).
-    wall = _open(coarse.hu > -400, np.ones((2, 2), np.uint8))
-    soft = _flood(coarse, ~wall)
-    labels = cc3d.connected_components(inner, connectivity=6)
-    size = np.bincount(labels.ravel()).astype(np.float64)
-    leaked = np.bincount(labels[soft], minlength=len(size)) / size
-    keep = leaked < 0.7
-    keep[0] = False
-    return np.asarray(keep[labels])
-
-
-def _airways(coarse: _Coarse, air: Mask) -> Mask:
-    """Trachea and main bronchi: a small round hole of pure air near the middle, followed from head to feet."""
-    airway = np.zeros_like(air)
-    columns = np.flatnonzero((coarse.hu > -300).any(axis=(0, 1)))
-    if not columns.size:
-        return airway
-    middle = float(np.median(np.nonzero(coarse.hu > -300)[2]))
-    pixel_cm2 = _PIXEL_MM**2 / 100
-    before = np.zeros(air.shape[1:], np.uint8)
-    below_carina_mm = 0.0
-    for k in range(len(coarse.z) - 1, -1, -1):
-        _, labels, stats, centres = cv2.connectedComponentsWithStats(air[k].astype(np.uint8), connectivity=4)
-        gas = coarse.hu[k] < -850
-        reach = cv2.dilate(before, np.ones((3, 3), np.uint8)) > 0
-        now = np.zeros_like(before)
-        for n in range(1, len(stats)):
-            part = labels == n
-            area = stats[n, cv2.CC_STAT_AREA] * pixel_cm2
-            tracked = bool((part & reach).any())
-            central = abs(centres[n][0] - middle) * _PIXEL_MM < 45
-            width, height = stats[n, cv2.CC_STAT_WIDTH], stats[n, cv2.CC_STAT_HEIGHT]
-            compact = max(width, height) < 3 * min(width, height) and max(width, height) * _PIXEL_MM < 45
-            pure = float(np.percentile(coarse.hu[k][part], 25)) < -900
-            if area < 8 and central and compact and (pure or tracked):
-                now[part] = 1
-            elif tracked and below_carina_mm < 60:
-                # Joined with a lung on this slice: only what continues the airway and is as empty as it.
-                now[part & reach & gas & (coarse.hu[k] < -900)] = 1
-        if before.any():
-            split = now.any() and now.sum() * pixel_cm2 > 0.4
-            below_carina_mm += coarse.slab_mm if (now.astype(bool) & (labels > 0)).any() and _merged(labels, now) else 0
-            if not split:
-                now[:] = 0
-        airway[k] = now > 0
-        before = now
-    # Its wall is part air on the lattice.
-    return np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for plane in airway])
-
-
-def _merged(labels: NDArray[np.int32], airway: Labels) -> bool:
-    """Whether the airway is a part of something larger on this slice."""
-    numbers = np.unique(labels[airway > 0])
-    return bool(np.isin(labels, numbers[numbers > 0]).sum() > 1.5 * airway.sum())
-
-
-def _lung_components(coarse: _Coarse, air: Mask) -> Mask:
+def _lung_components(lattice: Lattice, air: Mask) -> Mask:
     """Components with the size of a lung and with more than gas inside, and fragments that belong to them."""
     labels = cc3d.connected_components(air, connectivity=6)
     statistics = cc3d.statistics(labels)
     size = statistics["voxel_counts"].astype(np.int64)
     size[0] = 0
-    core = _erode(air, 1)
-    edge = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for plane in ~coarse.valid])
-    least = max(min(5.0, coarse.slab_mm * len(coarse.z) / 10) / coarse.voxel_ml, 1)
+    core = erode(air, 1)
+    edge = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for plane in ~lattice.valid])
+    least = max(min(5.0, lattice.height_cm) / lattice.voxel_ml, 1)
     keep = np.zeros(len(size), bool)
     mains: list[tuple[slice, slice, slice]] = []
     largest = 0
     for n in sorted(np.flatnonzero(size >= least), key=lambda n: -size[n]):
         box = statistics["bounding_boxes"][n]
         part = labels[box] == n
-        values = coarse.hu[box]
+        values = lattice.hu[box]
         inside = part & core[box]
         if not inside.any() or float(np.median(values[inside])) < _GAS_HU:
             continue
@@ -268,14 +151,14 @@ def _overlap(box: tuple[slice, slice, slice], mains: list[tuple[slice, slice, sl
     )
 
 
-def _sides(coarse: _Coarse, lungs: Mask) -> Labels:
+def _sides(lattice: Lattice, lungs: Mask) -> Labels:
     """Right (1) and left (2) of the lungs' points; lungs that touch are parted where erosion parts them."""
     sides = np.zeros(lungs.shape, np.uint8)
     if not lungs.any():
         return sides
-    middle = _midline(coarse, lungs)
+    middle = _midline(lattice, lungs)
     for radius in range(6):
-        seeds = lungs if radius == 0 else _erode(lungs, radius)
+        seeds = lungs if radius == 0 else erode(lungs, radius)
         labels = cc3d.connected_components(seeds, connectivity=6)
         size = np.bincount(labels.ravel())
         size[0] = 0
@@ -293,7 +176,7 @@ def _sides(coarse: _Coarse, lungs: Mask) -> Labels:
         # Two lungs: the order along x decides, wherever the midline is thought to be.
         order = big[np.argsort(centres[big])]
         middle = float(centres[order].mean())
-    limit = np.full(len(size), _midline(coarse, lungs))
+    limit = np.full(len(size), _midline(lattice, lungs))
     limit[big] = middle
     right = np.isin(labels, np.flatnonzero(centres < limit)) & (labels > 0)
     left = (labels > 0) & ~right
@@ -319,34 +202,23 @@ def _distance(seeds: Mask, k: int) -> NDArray[np.float32]:
     return np.asarray(far + abs(nearest - k), dtype=np.float32)
 
 
-def _midline(coarse: _Coarse, lungs: Mask) -> float:
+def _midline(lattice: Lattice, lungs: Mask) -> float:
     """Column of the body's middle, from the slices that show lung."""
-    body = _body(coarse)
-    shown = body & np.asarray(lungs.any(axis=(1, 2)))[:, None, None]
+    shown = body(lattice) & np.asarray(lungs.any(axis=(1, 2)))[:, None, None]
     columns = np.nonzero(shown if shown.any() else lungs)[2]
     low, high = np.percentile(columns, (2, 98))
     return float(low + high) / 2
 
 
-def _body(coarse: _Coarse) -> Mask:
-    """The patient without table and clothes: tissue and inner air, opened, the largest part."""
-    inside = coarse.valid & ((coarse.hu > -300) | _inner_air(coarse))
-    solid = _open(inside, _disc(4))
-    labels = cc3d.connected_components(solid, connectivity=6)
-    size = np.bincount(labels.ravel())
-    size[0] = 0
-    return np.asarray((labels == size.argmax()) & (labels > 0))
-
-
-def _refine(study: Study, coarse: _Coarse, sides: Labels, air: Mask) -> Labels:
+def _refine(study: Study, lattice: Lattice, sides: Labels, air: Mask) -> Labels:
     """Sides of the study's own voxels: those under the threshold within one lattice point of the coarse lungs."""
     fine = np.zeros(study.hu.shape, np.uint8)
-    nearest = np.abs(np.arange(study.hu.shape[0])[:, None] - np.array(coarse.z)[None, :]).argmin(axis=1)
+    nearest = np.abs(np.arange(study.hu.shape[0])[:, None] - np.array(lattice.z)[None, :]).argmin(axis=1)
     # The lattice runs from origin by step: the inverse is a warp with nearest neighbours.
     matrix = np.array(
         [
-            [1 / coarse.step[1], 0, -coarse.origin[1] / coarse.step[1]],
-            [0, 1 / coarse.step[0], -coarse.origin[0] / coarse.step[0]],
+            [1 / lattice.step[1], 0, -lattice.origin[1] / lattice.step[1]],
+            [0, 1 / lattice.step[0], -lattice.origin[0] / lattice.step[0]],
         ]
     )
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -357,7 +229,7 @@ def _refine(study: Study, coarse: _Coarse, sides: Labels, air: Mask) -> Labels:
         grown = cv2.dilate(sides[k], np.ones((3, 3), np.uint8))
         # Points beside padding were not judged: there the lung goes on for two.
         wider = cv2.dilate(sides[k], np.ones((5, 5), np.uint8))
-        grown = np.where(coarse.valid[k], grown, wider)
+        grown = np.where(lattice.valid[k], grown, wider)
         grown[air[k] & (sides[k] == 0)] = 0
         grown[sides[k] > 0] = sides[k][sides[k] > 0]
         wide = cv2.warpAffine(grown, matrix, (columns, rows), flags=flags)
@@ -378,20 +250,3 @@ def _boxes(sides: Labels, grid: Grid) -> NDArray[np.float32]:
             rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
             boxes[z, side - 1] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     return boxes
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
-
-
-def _erode(mask: Mask, radius: int) -> Mask:
-    return np.stack(
-        [
-            cv2.erode(plane.astype(np.uint8), _disc(radius), borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
-            for plane in mask
-        ]
-    )
-
-
-def _open(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
-    return np.stack([cv2.morphologyEx(plane.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0 for plane in mask])
