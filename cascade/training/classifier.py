@@ -39,7 +39,15 @@ PLANES = {
     # Bodies lie, and scanners see, in every way; the answer depends on no side, so mirroring is allowed.
     "lung_filter": PlaneConfig(
         shares={"no_lung": 0.45, "lung": 0.25, "no_embolus": 0.15, "embolus": 0.15},
-        kinds={"labelled": 2.0, "made": 1.2, "filled": 1.2, "real": 1.0, "simulated": 0.7, "procedural": 0.3},
+        kinds={
+            "labelled": 2.0,
+            "made": 1.2,
+            "filled": 1.2,
+            "real": 1.0,
+            "simulated": 0.7,
+            "procedural": 0.3,
+            "hybrid": 0.5,
+        },
         matched={"no_embolus": "embolus"},
         mirror=0.25,
     ),
@@ -47,11 +55,11 @@ PLANES = {
     "siamese": PlaneConfig(
         shares={"embolus": 0.5, "no_embolus": 0.5},
         matched={"no_embolus": "embolus"},
-        kinds={"simulated": 1.0, "procedural": 0.3, "hybrid": 0.5, "real": 0.3, "labelled": 0.3},
+        kinds={"simulated": 1.0, "procedural": 0.25, "hybrid": 0.5, "real": 0.3, "labelled": 0.3},
         margin=40,
-        rotate_degrees=15.0,
+        rotate_degrees=20.0,
         quarter_turns=0.0,
-        scale=(0.85, 1.2),
+        scale=(0.8, 1.25),
         shift=12.0,
         crop=0.1,
         density=(0.7, 1.4),
