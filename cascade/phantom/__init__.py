@@ -7,6 +7,7 @@ from cascade.phantom.anatomy import Anatomy, load
 from cascade.phantom.canvas import LABELS
 from cascade.phantom.config import Simulation
 from cascade.phantom.errors import PhantomError
+from cascade.phantom.many import simulate_many
 from cascade.phantom.simulate import Simulated, simulate
 
-__all__ = ["LABELS", "Anatomy", "PhantomError", "Simulated", "Simulation", "load", "simulate"]
+__all__ = ["LABELS", "Anatomy", "PhantomError", "Simulated", "Simulation", "load", "simulate", "simulate_many"]

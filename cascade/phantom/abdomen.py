@@ -15,14 +15,16 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generat
     """Fill the hull below the diaphragm; lungs, heart and vessels are painted over it later."""
     mm = canvas.mm
     nz, ny, nx = canvas.shape
-    dome = cv2.resize(marks.diaphragm, (nx, ny), interpolation=cv2.INTER_LINEAR)
+    dome = np.asarray(cv2.resize(marks.diaphragm, (nx, ny), interpolation=cv2.INTER_LINEAR), np.float32)
     middle = float(np.median(marks.spine[:, 1]))
     x = (np.arange(nx, dtype=np.float32) - middle)[None, :] * mm
     y = (np.arange(ny, dtype=np.float32) - marks.axis[0])[:, None] * mm
     border = 25 + rng.uniform(-15, 25) + 12 * shapes.noise((nz, ny), 60 / mm, rng)
     spleen_front = rng.uniform(5, 35)
     stomach_r = rng.uniform(28, 52)
-    stomach = np.array([float(marks.diaphragm.max()) - rng.uniform(25, 55) / mm, rng.uniform(-35, 0), rng.uniform(40, 65)])
+    stomach = np.array(
+        [float(marks.diaphragm.max()) - rng.uniform(25, 55) / mm, rng.uniform(-35, 0), rng.uniform(40, 65)]
+    )
     gas = rng.uniform(-0.6, 0.4)
     liver_hu, spleen_hu = bolus.organ, bolus.organ * rng.uniform(0.9, 1.35)
     texture = 4 * shapes.noise((32, ny, nx), (3, 5 / mm, 5 / mm), rng)
@@ -54,7 +56,9 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generat
         behind = (y > marks.spine[z, 0] * mm - marks.axis[0] * mm - 22) & (np.abs(x) < 52 + 0 * y)
         retro = cv2.GaussianBlur(behind.astype(np.float32), (0, 0), 4 / mm)
         fill += retro * (-95 + texture[z % 32] - fill)
-        crus = shapes.soft((np.hypot((np.abs(x) - 17) / 5, (y - (marks.spine[z, 0] - marks.axis[0]) * mm + 12) / 14) - 1) * 5 / mm)
+        crus = shapes.soft(
+            (np.hypot((np.abs(x) - 17) / 5, (y - (marks.spine[z, 0] - marks.axis[0]) * mm + 12) / 14) - 1) * 5 / mm
+        )
         fill += crus * (52 - fill)
         part = canvas.hu[z]
         part += below * (fill - part)

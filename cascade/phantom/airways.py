@@ -12,7 +12,12 @@ from cascade.phantom.tree import Path
 
 
 def bronchi(
-    canvas: Canvas, marks: Landmarks, paths: list[Path], ends: tuple[Points, Points], mucus: bool, rng: np.random.Generator
+    canvas: Canvas,
+    marks: Landmarks,
+    paths: list[Path],
+    ends: tuple[Points, Points],
+    mucus: bool,
+    rng: np.random.Generator,
 ) -> None:
     """Paint a bronchus along each path, from the main bronchus of its side outwards.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -50,23 +51,22 @@ def load(path: str | Path) -> Anatomy:
     """
     path = Path(path)
     try:
-        image = nib.load(path)  # type: ignore[attr-defined]
-        voxels = np.asarray(image.dataobj)  # type: ignore[attr-defined]
+        image: Any = nib.load(path)
+        voxels = np.asarray(image.dataobj)
     except (OSError, nib.filebasedimages.ImageFileError, EOFError) as error:
         raise PhantomError(f"label map {path.name} cannot be read: {error}") from error
     name = path.name.removesuffix(".gz").removesuffix(".nii")
     if voxels.ndim != 3:
         raise PhantomError(f"label map {path.name} has {voxels.ndim} axes; expected 3")
-    affine = np.asarray(image.affine)  # type: ignore[attr-defined]
-    header = image.header  # type: ignore[attr-defined]
+    affine = np.asarray(image.affine)
+    header = image.header
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         raise PhantomError(f"label map {path.name} has no affine; left and right would be a guess")
     if not np.array_equal(voxels, voxels.astype(np.uint8)):
         raise PhantomError(f"label map {path.name} holds values that are no labels (0..3)")
-    to_lps = nib.orientations.ornt_transform(
-        nib.orientations.io_orientation(affine), nib.orientations.axcodes2ornt(("L", "P", "S"))
-    )
-    turned = nib.orientations.apply_orientation(voxels.astype(np.uint8), to_lps)
+    turn: Any = nib.orientations
+    to_lps = turn.ornt_transform(turn.io_orientation(affine), turn.axcodes2ornt(("L", "P", "S")))
+    turned = turn.apply_orientation(voxels.astype(np.uint8), to_lps)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     order = np.argsort(to_lps[:, 0])
     x, y, z = (float(spacing[i]) for i in order)

@@ -37,7 +37,7 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
     pitch = rng.uniform(22, 28)
     phase = rng.uniform(0, 1)
     cord, sac = rng.uniform(30, 45), rng.uniform(5, 25)
-    texture = shapes.noise((nz, 64, 64), 1.8, rng) * rng.uniform(20, 55)
+    texture = shapes.noise((nz, 64, 64), 1.8, rng) * rng.uniform(35, 95)
     spongy = rng.uniform(90, 260)
     shell = Bone(rng)
     shell.rim, shell.shell_mm = rng.uniform(280, 600), rng.uniform(0.6, 1.2)
@@ -86,15 +86,17 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
 def _sternum(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generator) -> None:
     mm = canvas.mm
     nz, ny, nx = canvas.shape
-    top = min(marks.lung_z[1] - rng.uniform(15, 40) / mm, nz - 1)
+    top = min(marks.lung_z[1] - rng.uniform(25, 60) / mm, nz - 1)
     length = rng.uniform(150, 190) / mm
     width, thick = rng.uniform(13, 19), rng.uniform(4.5, 6.5)
     front = BINS * 3 // 4
     smooth = marks.wide[:, front]
-    texture = shapes.noise((ny, nx), 2.0, rng) * rng.uniform(15, 40)
+    texture = shapes.noise((ny, nx), 2.0, rng) * rng.uniform(25, 60)
     for z in range(max(int(top - length), 0), int(top)):
         down = (top - z) / length
-        wide = width * (1.9 - 3.0 * down if down < 0.28 else 1.06 + 0.25 * np.sin(down * 9)) * (1 if down < 0.85 else 0.7)
+        wide = (
+            width * (1.9 - 3.0 * down if down < 0.28 else 1.06 + 0.25 * np.sin(down * 9)) * (1 if down < 0.85 else 0.7)
+        )
         yc = marks.axis[0] - max(smooth[z] * (1 - 0.25 * max(0.25 - down, 0) / 0.25), marks.hull[z, front]) - 7 / mm
         xc = marks.axis[1] + (marks.spine[z, 1] - marks.axis[1]) * 0.4
         rows = slice(max(int(yc - 14 / mm), 0), min(int(yc + 14 / mm), ny))
@@ -105,7 +107,9 @@ def _sternum(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Genera
             continue
         y = y - 0.006 * x**2
         distance = (((np.abs(x) / wide) ** 3 + (np.abs(y) / thick) ** 3) ** (1 / 3) - 1) * np.float32(thick)
-        _lay(canvas, z, rows, columns, np.asarray(distance, np.float32), bone, bone.marrow * 0.9 + texture[rows, columns])
+        _lay(
+            canvas, z, rows, columns, np.asarray(distance, np.float32), bone, bone.marrow * 0.9 + texture[rows, columns]
+        )
 
 
 def _bar(canvas: Canvas, points: np.ndarray, radius_mm: float, bone: Bone) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.phantom import shapes
-from cascade.phantom.shapes import Box, F32, U8
+from cascade.phantom.shapes import F32, U8, Box
 
 LABELS = {
     "artery": 1, "vein": 2, "lung": 3, "airway": 4, "heart": 5, "aorta": 6, "cava": 7, "oesophagus": 8,
@@ -44,10 +44,10 @@ class Canvas:
         z, y, x = self.hu.shape
         return z, y, x
 
-    def paint(self, alpha: F32, value: float | F32, box: Box, label: str | None = None) -> None:
+    def paint(self, alpha: NDArray[np.floating], value: float | F32, box: Box, label: str | None = None) -> None:
         """Lay `value` HU over the tissue in `box`, mixed by `alpha` 0..1 (both of the box's shape)."""
         part = self.hu[box]
-        part += alpha * (value - part)
+        part += alpha.astype(np.float32, copy=False) * (value - part)
         if label is not None:
             self.labels[box][alpha >= 0.5] = LABELS[label]
 

@@ -75,9 +75,10 @@ def draw(config: Simulation, rng: np.random.Generator) -> Bolus:
     azygos = plain + rng.uniform(-5, 50) if rng.random() < 0.75 else cava * rng.uniform(0.3, 0.9)
     muscle = 60 + 0.16 * max(left, right) * rng.uniform(0.3, 1.2)
     organ = 55 + rng.uniform(0, 25) + (25 if timing == "late" else 0)
+    mixing = rng.uniform(0.0, 0.12) if rng.random() < 0.8 else rng.uniform(0.12, 0.28)
     return Bolus(
         timing, artery, float(right), float(atrium), float(cava), float(lower), float(vein), float(left),
-        float(aorta), plain, float(azygos), float(muscle), float(organ), float(rng.uniform(0.0, 0.1)),
+        float(aorta), plain, float(azygos), float(muscle), float(organ), float(mixing),
     )  # fmt: skip
 
 

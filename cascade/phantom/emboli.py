@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,7 @@ def _clot(
     path, seed = _seed(paths, low, high, rng)
     radius = float(path.radius[seed])
     kind = _kind(radius, config, rng)
-    ways = [path] + _others(paths, path, seed, rng)
+    ways = [path, *_others(paths, path, seed, rng)]
     spread = LONGEST_MM / 2
     points, radii, keys, across = [], [], [], []
     normal = shapes.unit(rng.standard_normal(3))
@@ -157,16 +157,19 @@ def _clot(
     if len(voxels) < 3:
         return None
     places = voxels + np.array([s.start for s in whole])
-    distance, nearest = cKDTree(centre).query(places, distance_upper_bound=pad)
+    answer: Any = cKDTree(centre).query(places, distance_upper_bound=pad)
+    distance, nearest = answer
     found = np.isfinite(distance)
     voxels, places, distance, nearest = voxels[found], places[found], distance[found] * mm, nearest[found]
     local = size[nearest]
     offset = (places - centre[nearest]) * mm
     ok = distance <= 1.3 * local + 1.4
     wave = shapes.noise((artery.shape[0], artery.shape[1], artery.shape[2]), 7 / mm, rng)[tuple(voxels.T)]
-    ripple = (0.14 * wave * np.minimum(local, 6.0)).astype(np.float64)
+    ripple = (0.24 * wave * np.minimum(local, 6.0)).astype(np.float64)
     ok &= _cross_section(kind, offset, distance + ripple, local, turned[nearest], ripple, rng)
-    rank = key[nearest] + 0.35 * (distance / np.maximum(local, 0.5)) ** 2 * local + 1.2 * wave * np.minimum(local, 4) / 2
+    rank = (
+        key[nearest] + 0.35 * (distance / np.maximum(local, 0.5)) ** 2 * local + 2.2 * wave * np.minimum(local, 4) / 2
+    )
     ok &= taken[inside][tuple(voxels.T)] < 26
     voxels, rank = voxels[ok], rank[ok]
     weight = np.minimum(artery[tuple(voxels.T)], 1.0)
@@ -230,7 +233,7 @@ def _kind(radius: float, config: Simulation, rng: np.random.Generator) -> Kind:
         return "web" if rng.random() < 0.3 and radius < 6 else "eccentric"
     if radius < 2.0:
         return "occlusive"
-    chances = (0.3, 0.45, 0.25) if radius < 5 else (0.12, 0.58, 0.3)
+    chances = (0.5, 0.3, 0.2) if radius < 5 else (0.3, 0.45, 0.25)
     return ("occlusive", "central", "eccentric")[int(rng.choice(3, p=chances))]
 
 

@@ -56,8 +56,8 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, strain: float, rng: np
     ra = _right_atrium(depth, here, la, mm, size)
     inflow = 0.45 * ra + 0.55 * (0.6 * marks.trunk + 0.4 * tip) + np.array([-14, 0, -6]) / mm * size
     shift = np.array([-8, -14, -20]) / mm * size
-    rv_path = np.array([marks.trunk, 0.55 * marks.trunk + 0.45 * inflow, inflow, 0.55 * inflow + 0.45 * tip + shift * 0.8,
-                        tip + shift * 0.7])  # fmt: skip
+    outflow, body = 0.55 * marks.trunk + 0.45 * inflow, 0.55 * inflow + 0.45 * tip + shift * 0.8
+    rv_path = np.array([marks.trunk, outflow, inflow, body, tip + shift * 0.7])
     fields = {
         "lv": _capsule(here, np.array([mitral, 0.5 * (mitral + tip), tip - toward * 10 / mm]),
                        np.array([lv_r + wall_lv, lv_r + wall_lv, 0.6 * lv_r + wall_lv]) / mm) * mm,
@@ -67,7 +67,6 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, strain: float, rng: np
     }  # fmt: skip
     names = list(fields)
     stack = np.stack([fields[n] for n in names]).astype(np.float32)
-    order = np.sort(stack, axis=0)
     chamber: dict[str, F32] = {}
     thickness = {"lv": wall_lv, "rv": rng.uniform(2.5, 4.5), "ra": 2.0, "la": 2.0}
     for i, name in enumerate(names):
@@ -85,7 +84,7 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, strain: float, rng: np
     fibres = shapes.noise(hu.shape, (9 / mm, 4 / mm, 4 / mm), rng)
     swirl = contrast.uneven((hu.shape[0], hu.shape[1], hu.shape[2]), mm, 1.0, rng) - 1
     blood = {"lv": bolus.left_heart, "rv": bolus.right_heart, "ra": bolus.right_atrium, "la": bolus.vein}
-    stir = {"lv": 0.05, "rv": rng.uniform(0.04, 0.16), "ra": rng.uniform(0.05, 0.28), "la": 0.04}
+    stir = {"lv": 0.05, "rv": rng.uniform(0.06, 0.28), "ra": rng.uniform(0.08, 0.45), "la": 0.04}
     for name in ("la", "ra", "rv", "lv"):
         distance = fine(chamber[name])
         wall = shapes.soft(distance / mm, 1.6)
@@ -98,7 +97,6 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, strain: float, rng: np
         hu += cavity * (level - hu)
     _papillary(canvas, mitral, tip, lv_r, bolus, rng)
     root = 0.5 * (la + marks.trunk) + np.array([-2, -6, -14]) / mm * size
-    del order
     return Heart(ra, root, tip, float(rv_r / lv_r))
 
 
@@ -107,9 +105,7 @@ def _depth(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> F32:
     mm, step = canvas.mm, marks.step
     unit = step * mm
     nz, ny, nx = marks.lung.shape
-    tissue = marks.lung | coarse(canvas.artery, step)
     from_lung = ndimage.distance_transform_edt(~marks.lung).astype(np.float32) * unit
-    del tissue
     centre = slice(step // 2, None, step)
     z = np.arange(nz, dtype=np.float32)[:, None, None] * step
     y = np.arange(ny, dtype=np.float32)[None, :, None] * step
@@ -191,11 +187,13 @@ def _fine(canvas: Canvas, depth: F32, step: int) -> tuple[shapes.Box, _Fine]:
 def _trabeculae(lumen: F32, fibres: F32, rough: F32, name: str) -> F32:
     """Muscle ridges near the inner wall, as something to add to the lumen's signed distance, mm."""
     near = np.exp(-((lumen / (7.0 if name == "rv" else 5.0)) ** 2))
-    ridges = np.clip(fibres * 1.2 + 0.5 * rough - 0.2, 0, 2.2)
-    return near * ridges * np.float32(4.0 if name == "rv" else 2.6)
+    ridges = np.clip(fibres * 2.2 + 0.9 * rough - 0.2, 0, 2.2)
+    return np.asarray(near * ridges * np.float32(4.0 if name == "rv" else 2.6), np.float32)
 
 
-def _papillary(canvas: Canvas, mitral: Points, tip: Points, radius: float, bolus: Bolus, rng: np.random.Generator) -> None:
+def _papillary(
+    canvas: Canvas, mitral: Points, tip: Points, radius: float, bolus: Bolus, rng: np.random.Generator
+) -> None:
     axis = shapes.unit(tip - mitral)
     side = shapes.unit(np.cross(axis, np.array([0.3, 1.0, 0.2])))
     other = np.cross(axis, side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import cv2
 import numpy as np
@@ -69,7 +70,7 @@ def find(canvas: Canvas) -> Landmarks:
     if zs.size < 3:
         raise ValueError("no lungs on the canvas")
     right = _right(lung)
-    ys, xs = np.nonzero(lung.any(0))
+    ys = np.nonzero(lung.any(0))[0]
     spine, room = _spine(lung, right, step, mm, canvas.shape[0])
     axis = (float(np.percentile(ys, 45)) * step, float(np.median(spine[:, 1])))
     direction, radius = _polar(canvas.shape, axis)
@@ -81,9 +82,10 @@ def find(canvas: Canvas) -> Landmarks:
     trunk, fork = _trunk(artery, spine, step, mm)
     atrium, atrium_radius = _deepest(vein & ~lung, step)
     hila = _hila(artery, lung, right, fork, step)
+    dome = _diaphragm(lung, right, spine, float(atrium[0]), step, mm)
     return Landmarks(
         axis, direction, radius, hull, wide, spine, room, (int(zs[0]) * step, int(zs[-1] + 1) * step - 1), right,
-        step, lung, _diaphragm(lung, right, spine, float(atrium[0]), step, mm), trunk, fork, atrium, atrium_radius, hila,
+        step, lung, dome, trunk, fork, atrium, atrium_radius, hila,
     )  # fmt: skip
 
 
@@ -131,9 +133,9 @@ def _spine(
         window = slice(max(int((y - 12 / mm) / step), 0), max(int((y + 14 / mm) / step), 1))
         r, l_ = np.nonzero(right[z, window].any(0))[0], np.nonzero(left[z, window].any(0))[0]
         if r.size and l_.size and l_.min() > r.max():
-            rows.append((z * step, y, (r.max() + 1 + l_.min()) / 2 * step, (l_.min() - r.max() - 1) * step / 2))
+            rows.append((float(z * step), y, (r.max() + 1 + l_.min()) / 2 * step, (l_.min() - r.max() - 1) * step / 2))
     if len(rows) < 3:
-        zz, yy, xx = (a * step for a in np.nonzero(lung))
+        _, yy, xx = (a * step for a in np.nonzero(lung))
         y, x = float(np.percentile(yy, 80)), float(xx.mean())
         return np.tile([y, x], (count, 1)), np.full(count, 16 / mm)
     table = np.array(rows)
@@ -163,7 +165,7 @@ def _hull(lung: NDArray[np.bool_], step: int, axis: tuple[float, float], count: 
             continue
         ring = cv2.convexHull(pixels)[:, 0].astype(float) * step + (step - 1) / 2
         ring = np.vstack([ring, ring[:1]])
-        dense = np.concatenate([np.linspace(a, b, 30, endpoint=False) for a, b in zip(ring[:-1], ring[1:], strict=True)])
+        dense = np.concatenate([np.linspace(a, b, 30, endpoint=False) for a, b in itertools.pairwise(ring)])
         dy, dx = dense[:, 1] - axis[0], dense[:, 0] - axis[1]
         angle, radius = np.arctan2(dy, dx) % (2 * np.pi), np.hypot(dy, dx)
         if cv2.pointPolygonTest(ring.astype(np.float32).reshape(-1, 1, 2), (axis[1], axis[0]), False) < 0:
@@ -228,7 +230,7 @@ def _diaphragm(
     lung: NDArray[np.bool_], right: NDArray[np.bool_], spine: Points, atrium_z: float, step: int, mm: float
 ) -> F32:
     """Height (canvas voxels) of the diaphragm in each coarse column, smooth across the middle."""
-    height, seen = np.full(lung.shape[1:], np.nan), lung.any(0)
+    height, seen = np.full(lung.shape[1:], np.nan), np.asarray(lung.any(0))
     height[seen] = lung.argmax(0)[seen] * step
     middle = float(np.median(spine[:, 1])) / step
     x = np.arange(lung.shape[2])[None, :] - middle

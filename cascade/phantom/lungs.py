@@ -10,13 +10,13 @@ from cascade.phantom.canvas import LABELS, Canvas
 from cascade.phantom.config import Simulation
 from cascade.phantom.contrast import Bolus
 from cascade.phantom.landmarks import Landmarks
-from cascade.phantom.shapes import F32
+from cascade.phantom.shapes import F32, U8
 
 
 def tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
     """Paint lung where the label map has lung, over whatever reached into it."""
     mm = canvas.mm
-    box = ndimage.find_objects((canvas.lung > 0).view(np.uint8))[0]
+    box = _around(canvas.lung)
     shape = tuple(s.stop - s.start for s in box)
     lung = canvas.lung[box]
     hu = canvas.hu[box]
@@ -58,14 +58,26 @@ class _Specks:
 def vessels(canvas: Canvas, bolus: Bolus, rng: np.random.Generator) -> tuple[shapes.Box, F32]:
     """Paint veins, then arteries. Returns the box of the arteries and the blood in it, HU `[z, y, x]`."""
     mm = canvas.mm
-    vein_box = ndimage.find_objects((canvas.vein > 0).view(np.uint8))[0]
+    vein_box = _around(canvas.vein)
     alpha = canvas.vein[vein_box].astype(np.float32) / 255
     shape = (alpha.shape[0], alpha.shape[1], alpha.shape[2])
-    blood = bolus.plain + (bolus.vein - bolus.plain) * contrast.uneven(shape, mm, bolus.mixing * 0.5, rng)
+    blood = _mixed(bolus.plain, bolus.vein, shape, mm, bolus.mixing * 0.5, rng)
     canvas.paint(alpha, blood, vein_box, "vein")
-    box = ndimage.find_objects((canvas.artery > 0).view(np.uint8))[0]
+    box = _around(canvas.artery)
     alpha = canvas.artery[box].astype(np.float32) / 255
     shape = (alpha.shape[0], alpha.shape[1], alpha.shape[2])
-    blood = bolus.plain + (bolus.artery - bolus.plain) * contrast.uneven(shape, mm, bolus.mixing, rng)
+    blood = _mixed(bolus.plain, bolus.artery, shape, mm, bolus.mixing, rng)
     canvas.paint(alpha, blood, box, "artery")
     return box, blood
+
+
+def _mixed(
+    plain: float, bright: float, shape: tuple[int, int, int], mm: float, amplitude: float, rng: np.random.Generator
+) -> F32:
+    """Blood between plain and bright HU, unevenly mixed."""
+    return np.asarray(plain + (bright - plain) * contrast.uneven(shape, mm, amplitude, rng), np.float32)
+
+
+def _around(occupancy: U8) -> shapes.Box:
+    box = ndimage.find_objects((occupancy > 0).view(np.uint8))[0]
+    return box[0], box[1], box[2]

@@ -96,7 +96,12 @@ def caval(
         part = path[int(rng.integers(0, 10)) : int(rng.integers(22, 40))]
         turn = rng.uniform(0, 2 * np.pi)
         sidewise = np.array([0.0, np.sin(turn), np.cos(turn)]) * rng.uniform(0.5, 0.95) * r / mm
-        canvas.paint_tube(part + sidewise, r * rng.uniform(0.25, 0.55), bolus.plain + rng.uniform(0, 0.5) * (bolus.cava - bolus.plain), "cava")
+        canvas.paint_tube(
+            part + sidewise,
+            r * rng.uniform(0.25, 0.55),
+            bolus.plain + rng.uniform(0, 0.5) * (bolus.cava - bolus.plain),
+            "cava",
+        )
     # One arm brings the contrast; the other side's vein carries plain blood.
     bright_side = -1 if rng.random() < 0.6 else 1
     left_hu = bolus.cava * 0.9 if bright_side > 0 else bolus.plain + rng.uniform(-5, 30)
@@ -110,7 +115,9 @@ def caval(
     canvas.paint_tube(left, rng.uniform(5, 7.5), left_hu, "cava")
     canvas.paint_tube(right, rng.uniform(5, 7), right_hu, "cava")
     top_right = np.array([marks.lung_z[1] + 4 / mm, y + 4 / mm, x - 30 / mm])
-    arm = shapes.curve(np.array([top_right, top_right + np.array([6, 6, -60]) / mm, top_right + np.array([16, 24, -150]) / mm]))
+    arm = shapes.curve(
+        np.array([top_right, top_right + np.array([6, 6, -60]) / mm, top_right + np.array([16, 24, -150]) / mm])
+    )
     canvas.paint_tube(arm, 5.5, right_hu * (1.3 if bright_side < 0 else 1.0), "cava")
     low = ra + np.array([-30, 14, 2]) / mm
     canvas.paint_tube(
@@ -130,7 +137,9 @@ def _azygos(canvas: Canvas, marks: Landmarks, cava: Points, bolus: Bolus, rng: n
     climb = np.stack([z, marks.spine[rows, 0] - room * 0.95 - 4 / mm, marks.spine[rows, 1] - 5 / mm], axis=1)
     nearest = cava[int(np.abs(cava[:, 0] - arch_z).argmin())]
     turn = np.array([arch_z, 0.45 * nearest[1] + 0.55 * climb[-1, 1], nearest[2] - 2 / mm])
-    canvas.paint_tube(shapes.curve(np.vstack([climb, turn, nearest]), 80), rng.uniform(2.8, 5.2), bolus.azygos, "azygos")
+    canvas.paint_tube(
+        shapes.curve(np.vstack([climb, turn, nearest]), 80), rng.uniform(2.8, 5.2), bolus.azygos, "azygos"
+    )
     side = climb + np.array([0, 3, 16]) / mm
     canvas.paint_tube(shapes.curve(side[:6]), rng.uniform(1.6, 2.8), bolus.azygos, "azygos")
 
@@ -157,7 +166,9 @@ def windpipe(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> tupl
     z = float(fork[0] + rng.uniform(6, 16) / mm)
     row = int(np.clip(z, 0, canvas.shape[0] - 1))
     y_spine = marks.spine[row, 0] - marks.spine_radius[row]
-    carina = np.array([z, min(max(fork[1] + 14 / mm, y_spine - 24 / mm), y_spine - 14 / mm), marks.spine[row, 1] - 4 / mm])
+    carina = np.array(
+        [z, min(max(fork[1] + 14 / mm, y_spine - 24 / mm), y_spine - 14 / mm), marks.spine[row, 1] - 4 / mm]
+    )
     apex = int(np.clip(marks.lung_z[1], 0, canvas.shape[0] - 1))
     ahead = marks.spine[apex, 0] - marks.spine_radius[apex] - 17 / mm
     top = np.array([canvas.shape[0] + 3.0, min(carina[1] - 14 / mm, ahead), marks.spine[apex, 1] - 2 / mm])
@@ -172,10 +183,17 @@ def windpipe(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> tupl
     trunkline = shapes.curve(np.array([top, 0.5 * (top + carina) + [0, -2 / mm, 0], carina]))
     low_right = right + np.array([-26, 6, -6]) / mm
     low_left = left + np.array([-22, 8, 8]) / mm
+    lift = np.array([3 / mm, 0.0, 0.0])
     ways = [
         (trunkline, np.full(len(trunkline), r)),
-        (shapes.curve(np.array([carina + [3 / mm, 0, 0], 0.5 * (carina + right), right, low_right])), np.linspace(0.82, 0.5, 40) * r),
-        (shapes.curve(np.array([carina + [3 / mm, 0, 0], 0.5 * (carina + left), left, low_left])), np.linspace(0.75, 0.45, 40) * r),
+        (
+            shapes.curve(np.array([carina + lift, 0.5 * (carina + right), right, low_right])),
+            np.linspace(0.82, 0.5, 40) * r,
+        ),
+        (
+            shapes.curve(np.array([carina + lift, 0.5 * (carina + left), left, low_left])),
+            np.linspace(0.75, 0.45, 40) * r,
+        ),
     ]
     for path, radii in ways:
         got = shapes.tube(canvas.shape, path, (radii + wall[0]) / mm)
@@ -184,5 +202,3 @@ def windpipe(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> tupl
     for path, radii in ways:
         canvas.paint_tube(path, radii, air, "airway")
     return carina, right, left
-
-

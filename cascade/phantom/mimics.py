@@ -15,7 +15,6 @@ from cascade.phantom.scanner import Scan
 from cascade.phantom.shapes import F32
 from cascade.phantom.tree import Path
 
-
 SOFT = ("body", "lung", "node", "consolidation", "oesophagus")
 """What a lymph node may push aside."""
 
@@ -32,9 +31,11 @@ def soft_tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.ra
     amount = rng.uniform(0.1, 0.9) * config.mimics
     front = np.clip((marks.trunk[1] - np.arange(shape[1], dtype=np.float32)) * mm / 15 + 1, 0, 1)[None, :, None]
     thymus = rng.uniform(0, 0.7) if rng.random() < 0.5 else 0.0
-    inside = np.stack([marks.radius[:, x0:x1] < marks.hull[z][marks.direction[:, x0:x1]] for z in range(box[0].start, high)])
-    alpha = np.clip(0.45 * wide + 0.35 * narrow + amount - 0.95, 0, 1) * 0.9
-    alpha = np.maximum(alpha, thymus * front * np.clip(0.8 * wide + 0.6, 0, 1)) * inside
+    inside = np.stack(
+        [marks.radius[:, x0:x1] < marks.hull[z][marks.direction[:, x0:x1]] for z in range(box[0].start, high)]
+    )
+    alpha = np.clip(0.85 * wide + 0.65 * narrow + amount - 0.95, 0, 1) * 0.9
+    alpha = np.maximum(alpha, thymus * front * np.clip(1.5 * wide + 0.6, 0, 1)) * inside
     canvas.paint(np.asarray(alpha, np.float32), float(rng.uniform(20, 50)), box)
 
 
@@ -63,7 +64,9 @@ def nodes(canvas: Canvas, marks: Landmarks, paths: list[Path], config: Simulatio
         if rng.random() < 0.2:
             canvas.paint_ellipsoid(centre, radii * 0.45, -40.0, None, axes, ("node",))
         elif rng.random() < 0.06:
-            canvas.paint_ellipsoid(centre + rng.normal(0, 1, 3), radii * 0.35, rng.uniform(300, 900), None, axes, ("node",))
+            canvas.paint_ellipsoid(
+                centre + rng.normal(0, 1, 3), radii * 0.35, rng.uniform(300, 900), None, axes, ("node",)
+            )
     for _ in range(int(rng.integers(2, 8))):
         z = marks.fork[0] + rng.uniform(-30, 40) / mm
         row = int(np.clip(z, 0, canvas.shape[0] - 1))
@@ -106,7 +109,7 @@ def cuffs(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.G
         wide = ndimage.gaussian_filter(thick, rng.uniform(2.5, 4.5) / mm)
         shape = (wide.shape[0], wide.shape[1], wide.shape[2])
         wave = shapes.noise(shape, 8 / mm, rng)
-        alpha = np.clip((wide - rng.uniform(0.08, 0.3) - 0.06 * wave) * 9, 0, 1) * rng.uniform(0.6, 1.0)
+        alpha = np.clip((wide - rng.uniform(0.08, 0.3) - 0.1 * wave) * 9, 0, 1) * rng.uniform(0.6, 1.0)
         alpha *= np.isin(canvas.labels[box], [0, *(LABELS[n] for n in SOFT)])
         tissue = np.where(wave > rng.uniform(-1.5, 1.0), rng.uniform(15, 60), rng.uniform(-80, -10))
         canvas.paint(np.asarray(alpha, np.float32), ndimage.gaussian_filter(tissue, 1.0).astype(np.float32), box)
@@ -164,7 +167,7 @@ def _consolidate(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> 
         return
     box, distance = got
     shape = (distance.shape[0], distance.shape[1], distance.shape[2])
-    ragged = distance + shapes.noise(shape, 8 / mm, rng) * 0.22 * radii.min() + shapes.noise(shape, 3 / mm, rng) * 0.8
+    ragged = distance + shapes.noise(shape, 8 / mm, rng) * 0.4 * radii.min() + shapes.noise(shape, 3 / mm, rng) * 1.5
     alpha = shapes.soft(ragged + 0.15 * radii.min(), rng.uniform(2, 14)) * (canvas.lung[box].astype(np.float32) / 255)
     hu = rng.uniform(25, 95) if rng.random() < 0.7 else rng.uniform(-650, -250)
     grain = shapes.noise(shape, 2.5 / mm, rng) * 8

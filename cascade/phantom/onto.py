@@ -9,6 +9,7 @@ The idea of training on clots painted into real vessels: SPTA (Pulmonary-Embolis
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cc3d
 import numpy as np
@@ -116,7 +117,9 @@ def paint_onto(
     hu[part] = np.clip(np.rint(hu[part] + _to_study(change, arteries.zoom, shape)), -1024, 3071)
     solid = _to_study(fraction.astype(np.float32), arteries.zoom, shape) >= 127.5
     mask[part] = 255 * solid
-    nearest = _to_study(ndimage.grey_dilation(numbers, size=3).astype(np.float32), arteries.zoom, shape, order=0)
+    nearest = _to_study(
+        ndimage.grey_dilation(numbers, size=(3, 3, 3)).astype(np.float32), arteries.zoom, shape, order=0
+    )
     labels[part] = np.where(solid, nearest, 0)
     everything = Box(0, hu.shape[0], 0, hu.shape[1], 0, hu.shape[2])
     known = replace(
@@ -151,7 +154,7 @@ def _to_canvas(part: NDArray[np.float32], zoom: tuple[float, float, float]) -> N
 
 
 def _to_study(
-    part: NDArray[np.float32], zoom: tuple[float, float, float], shape: tuple[int, ...], order: int = 1
+    part: NDArray[np.float32], zoom: tuple[float, float, float], shape: tuple[int, ...], order: Literal[0, 1] = 1
 ) -> NDArray[np.float32]:
     return np.asarray(ndimage.affine_transform(part, np.array(zoom), output_shape=shape, order=order, mode="constant"))
 

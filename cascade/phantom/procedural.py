@@ -31,15 +31,21 @@ def build(rng: np.random.Generator, tips: int = 330) -> Anatomy:
     vein = np.full(SIZE, np.float32(2.0))
     _line(artery, np.array([trunk, 0.5 * (trunk + fork) + [0, -8, 2], fork]), np.array([14.5, 14.0, 12.0]))
     for lung, side in ((right, -1.0), (left, 1.0)):
-        hilum = fork + np.array([-6.0 if side < 0 else 4.0, 6.0 if side < 0 else 14.0, side * 46.0]) + rng.normal(0, 2, 3)
-        _line(artery, np.array([fork, 0.5 * (fork + hilum) + [2, -2, 0], hilum]), np.array([r_main * 1.1, r_main, r_main * 0.9]))
+        hilum = (
+            fork + np.array([-6.0 if side < 0 else 4.0, 6.0 if side < 0 else 14.0, side * 46.0]) + rng.normal(0, 2, 3)
+        )
+        _line(
+            artery,
+            np.array([fork, 0.5 * (fork + hilum) + [2, -2, 0], hilum]),
+            np.array([r_main * 1.1, r_main, r_main * 0.9]),
+        )
         points = _points(lung, tips, rng)
         _grow(artery, hilum, shapes.unit(np.array([-0.7, 0.4, side * 0.6])), points, tip, r_main * 0.9, rng)
         points = _points(lung, tips, rng)
         cut = np.median(points[:, 0])
         for part, dz in ((points[points[:, 0] >= cut], 14.0), (points[points[:, 0] < cut], -10.0)):
             mouth = atrium + np.array([dz, -4.0 if dz > 0 else 8.0, side * 48.0])
-            _line(vein, np.array([atrium + [dz * 0.5, 0, side * 20.0], mouth]), np.array([8.0, 6.5]))
+            _line(vein, np.array([atrium + np.array([dz * 0.5, 0, side * 20.0]), mouth]), np.array([8.0, 6.5]))
             _grow(vein, mouth, shapes.unit(np.array([dz / 20, -0.2, side])), part, tip, 6.5, rng)
     got = shapes.ellipsoid((SIZE[0], SIZE[1], SIZE[2]), atrium, np.array([24.0, 19.0, 33.0]))
     if got is not None:
@@ -75,7 +81,9 @@ def _lungs(rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool
         field = np.minimum(field, u - np.maximum(gap, 5))
         field = np.minimum(field, (heart - 1) * 50)
         field = np.minimum(field, (1.0 - h) * 80 - 4)
-        fine = upsample(np.asarray(field + wobble, np.float32), (z.shape[0] * step, z.shape[1] * step, z.shape[2] * step))
+        fine = upsample(
+            np.asarray(field + wobble, np.float32), (z.shape[0] * step, z.shape[1] * step, z.shape[2] * step)
+        )
         out.append(fine[: SIZE[0], : SIZE[1], : SIZE[2]] > 0)
     padded = []
     for lung in out:
@@ -95,7 +103,13 @@ def _points(lung: NDArray[np.bool_], count: int, rng: np.random.Generator) -> Po
 
 
 def _grow(
-    distance: F32, start: Points, heading: Points, points: Points, tip: float, root_radius: float, rng: np.random.Generator
+    distance: F32,
+    start: Points,
+    heading: Points,
+    points: Points,
+    tip: float,
+    root_radius: float,
+    rng: np.random.Generator,
 ) -> None:
     """Divide the points in two again and again; each half is reached by a branch of Murray's radius."""
     stack = [(start, heading, points, root_radius)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from cascade.phantom.canvas import Canvas
 from cascade.phantom.config import Simulation
 from cascade.phantom.shapes import F32, U8
 
-Plane = NDArray[np.generic]
+Plane = NDArray[np.floating] | NDArray[np.integer]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +49,16 @@ class Scan:
 def field_of_view(config: Simulation, rng: np.random.Generator) -> tuple[float, float]:
     """Pixel spacing and field of view, mm."""
     fov = rng.uniform(*config.fov_mm)
-    pixel = float(np.clip(fov / config.matrix, config.pixel_mm[0] * 512 / config.matrix, config.pixel_mm[1] * 512 / config.matrix))
+    pixel = float(
+        np.clip(fov / config.matrix, config.pixel_mm[0] * 512 / config.matrix, config.pixel_mm[1] * 512 / config.matrix)
+    )
     pixel = round(pixel, 4)
     return pixel, pixel * config.matrix
 
 
-def plan(canvas: Canvas, lung_z: tuple[int, int], pixel_mm: float, config: Simulation, rng: np.random.Generator) -> Scan:
+def plan(
+    canvas: Canvas, lung_z: tuple[int, int], pixel_mm: float, config: Simulation, rng: np.random.Generator
+) -> Scan:
     """Choose slices and kernel for a canvas."""
     weights = np.array(config.slice_weights) / sum(config.slice_weights)
     slice_mm = float(config.slice_mm[int(rng.choice(len(weights), p=weights))])
@@ -65,11 +70,14 @@ def plan(canvas: Canvas, lung_z: tuple[int, int], pixel_mm: float, config: Simul
     low = max(lung_z[0] + ends[0], 0.0)
     high = min(lung_z[1] - ends[1], canvas.shape[0] - 1.0)
     count = max(8, int((high - low) * mm / slice_mm))
-    z = low + np.arange(count) * slice_mm / mm
+    z = np.asarray(low + np.arange(count) * slice_mm / mm, np.float64)
     z = z[z <= canvas.shape[0] - 1]
     occupied = np.flatnonzero(canvas.lung.max((0, 1)) >= 128)
     rows = np.flatnonzero(canvas.lung.max((0, 2)) >= 128)
-    centre = ((rows[0] + rows[-1]) / 2 + rng.normal(4, 6) / mm, (occupied[0] + occupied[-1]) / 2 + rng.normal(0, 6) / mm)
+    centre = (
+        (rows[0] + rows[-1]) / 2 + rng.normal(4, 6) / mm,
+        (occupied[0] + occupied[-1]) / 2 + rng.normal(0, 6) / mm,
+    )
     noise_hu = float(np.exp(rng.uniform(*np.log(config.noise_hu))))
     return Scan(
         pixel_mm, slice_mm, slice_mm * float(rng.uniform(*config.thickness)), noise_hu,
@@ -111,11 +119,9 @@ class Sampler:
 
     def _warp(self, plane: Plane, how: int, border: float) -> F32:
         size = (self.scan.matrix, self.scan.matrix)
-        return np.asarray(
-            cv2.warpAffine(
-                plane, self.map, size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=border
-            )
-        )
+        flags, edge = how | cv2.WARP_INVERSE_MAP, cv2.BORDER_CONSTANT
+        out: Any = cv2.warpAffine(plane, self.map, size, flags=flags, borderMode=edge, borderValue=border)
+        return np.asarray(out)
 
 
 class Noise:

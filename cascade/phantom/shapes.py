@@ -12,9 +12,13 @@ Box = tuple[slice, slice, slice]
 Points = NDArray[np.float64]
 
 
-def soft(distance: F32, width: float = 1.4) -> F32:
+SPREAD = {1: 1.2, 2: 1.17, 3: 1.34}
+"""Interpolation averages, so coarse normals start wider to end at a standard deviation of 1; by axes."""
+
+
+def soft(distance: NDArray[np.floating] | NDArray[np.integer], width: float = 1.4) -> F32:
     """Occupancy 0..1 of a signed distance in voxels (negative inside), over an edge of `width` voxels."""
-    return np.clip(0.5 - distance / np.float32(width), 0, 1)
+    return np.asarray(np.clip(0.5 - distance / np.float32(width), 0, 1), np.float32)
 
 
 def box_around(shape: tuple[int, int, int], low: NDArray[np.floating], high: NDArray[np.floating]) -> Box | None:
@@ -69,7 +73,7 @@ def curve(points: NDArray[np.floating], count: int = 40) -> Points:
     i = at.astype(int)
     t = (at - i)[:, None]
     a, b, c, d = padded[i], padded[i + 1], padded[i + 2], padded[i + 3]
-    return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return np.asarray(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
 
 
 def tube(
@@ -110,18 +114,16 @@ def splat(distance: F32, points: NDArray[np.floating], radii: NDArray[np.floatin
         np.minimum(part, ball, out=part)
 
 
-def noise(
-    shape: tuple[int, ...], size: float | tuple[float, ...], rng: np.random.Generator
-) -> F32:
+def noise(shape: tuple[int, ...], size: float | tuple[float, ...], rng: np.random.Generator) -> F32:
     """Smooth noise with features of about `size` voxels, mean 0 and standard deviation near 1.
 
     Coarse normals are upsampled linearly: a few milliseconds where a wide Gaussian filter takes seconds.
     """
     sizes = (size,) * len(shape) if isinstance(size, int | float) else size
     coarse = tuple(max(2, int(np.ceil(n / s)) + 1) for n, s in zip(shape, sizes, strict=True))
-    field = rng.standard_normal(coarse, dtype=np.float32) * np.float32(1.45 ** len(shape) / 1.2)
+    field = rng.standard_normal(coarse, dtype=np.float32) * np.float32(SPREAD[len(shape)])
     if len(shape) == 1:
-        return np.interp(np.linspace(0, coarse[0] - 1, shape[0]), np.arange(coarse[0]), field).astype(np.float32)
+        return np.asarray(np.interp(np.linspace(0, coarse[0] - 1, shape[0]), np.arange(coarse[0]), field), np.float32)
     if len(shape) == 2:
         return np.asarray(cv2.resize(field, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
     planes = np.stack([cv2.resize(p, (shape[2], shape[1]), interpolation=cv2.INTER_CUBIC) for p in field])

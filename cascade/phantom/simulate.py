@@ -158,7 +158,12 @@ def _scan(
 
 
 def _clot_slice(
-    sampler: scanner.Sampler, i: int, fraction: NDArray[np.uint8], numbers: NDArray[np.uint8], box: Any, whole: NDArray[np.uint8]
+    sampler: scanner.Sampler,
+    i: int,
+    fraction: NDArray[np.uint8],
+    numbers: NDArray[np.uint8],
+    box: Any,
+    whole: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
     """Number of the clot that fills at least half of each voxel of a slice."""
     total = np.zeros(whole.shape, np.float32)

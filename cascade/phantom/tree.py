@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def grow(artery: U8, trunk: Points, mm: float) -> Tree:
     voxels = np.argwhere(inner)
     rim = ndimage.binary_dilation(inner) & ~inner
     outside = cKDTree(np.argwhere(rim), leafsize=32, balanced_tree=False, compact_nodes=False)
-    radius = (outside.query(voxels, workers=1)[0].astype(np.float32) - 0.5) * np.float32(mm)
+    radius = (np.asarray(outside.query(voxels, workers=1)[0], np.float32) - 0.5) * np.float32(mm)
     number = np.full(inner.shape, -1, np.int32)
     number[tuple(voxels.T)] = np.arange(len(voxels))
     rows, columns, costs = [], [], []
@@ -108,5 +109,6 @@ def grow(artery: U8, trunk: Points, mm: float) -> Tree:
         (np.concatenate(costs), (np.concatenate(rows), np.concatenate(columns))), shape=(len(voxels),) * 2
     ).tocsr()
     root = int(np.linalg.norm(voxels + origin - trunk, axis=1).argmin())
-    _, before = csgraph.dijkstra(graph, directed=False, indices=root, return_predecessors=True)
-    return Tree(voxels + origin, radius, np.asarray(before, np.int32), mm)
+    dijkstra: Any = csgraph.dijkstra
+    found = dijkstra(graph, directed=False, indices=root, return_predecessors=True)
+    return Tree(voxels + origin, radius, np.asarray(found[1], np.int32), mm)

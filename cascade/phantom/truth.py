@@ -19,7 +19,12 @@ SLICE_CM2 = 5.0
 
 
 def findings(
-    grid: Grid, labels: NDArray[np.uint8], instance: NDArray[np.uint8], places: Mapping[int, str], contrast_hu: float, noise_hu: float
+    grid: Grid,
+    labels: NDArray[np.uint8],
+    instance: NDArray[np.uint8],
+    places: Mapping[int, str],
+    contrast_hu: float,
+    noise_hu: float,
 ) -> tuple[Findings, list[dict[str, Any]]]:
     """Truth of a simulated study, and its lesions as rows for exam.json.
 
@@ -49,7 +54,7 @@ def findings(
         region = clot_box if region is None else region.join(clot_box)
     box = region or Box(0, 1, 0, 1, 0, 1)
     lesions, named = _lesions(grid, instance, places, right, left)
-    pe = instance.any((1, 2)).astype(np.float32)
+    pe: NDArray[np.float32] = np.asarray(instance.any((1, 2)), np.float32)
     artery = np.where(labels[box.slices] == LABELS["artery"], 255, 0).astype(np.uint8)
     exam = Exam(
         decision="positive" if lesions else "negative",
@@ -66,7 +71,9 @@ def findings(
         arteries=Field(artery, box),
         lesions=tuple(lesions),
         exam=exam,
-        quality=Quality(chest=True, lung_ml=float(lung.sum() * grid.voxel_mm3 / 1000), contrast_hu=contrast_hu, noise_hu=noise_hu),
+        quality=Quality(
+            chest=True, lung_ml=float(lung.sum() * grid.voxel_mm3 / 1000), contrast_hu=contrast_hu, noise_hu=noise_hu
+        ),
     )
     rows = [
         {"number": n.number, "volume_mm3": round(n.volume_mm3, 2), "place": n.place, "side": n.side} for n in lesions
@@ -93,7 +100,11 @@ def sides(labels: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool
 
 
 def _lesions(
-    grid: Grid, instance: NDArray[np.uint8], places: Mapping[int, str], right: NDArray[np.bool_], left: NDArray[np.bool_]
+    grid: Grid,
+    instance: NDArray[np.uint8],
+    places: Mapping[int, str],
+    right: NDArray[np.bool_],
+    left: NDArray[np.bool_],
 ) -> tuple[list[Lesion], NDArray[np.uint8]]:
     """Lesions by falling volume, and the map numbered like them."""
     counts = np.bincount(instance.ravel(), minlength=256)

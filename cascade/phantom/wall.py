@@ -54,8 +54,8 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
     plane = (hull + (10.5 + 2.0 * wavy(30, 60)) / mm).astype(np.float32)
     # Muscles are what lies between the zero surfaces of smooth noise; fat fills the surfaces.
     sheets = shapes.noise(canvas.shape, (70 / mm, 28 / mm, 40 / mm), rng)
-    lean = rng.uniform(0.12, 0.45) * np.clip(0.55 + 0.6 * shapes.noise(canvas.shape, 45 / mm, rng), 0.05, 2.0)
-    marbling = 10 * shapes.noise((64, *canvas.shape[1:]), (4, 2.5 / mm, 7 / mm), rng)
+    lean = rng.uniform(0.07, 0.24) * np.clip(0.55 + 1.1 * shapes.noise(canvas.shape, 45 / mm, rng), 0.05, 2.0)
+    marbling = 12 * shapes.noise((64, *canvas.shape[1:]), (4, 2.5 / mm, 7 / mm), rng)
     fat_hu, muscle_hu = rng.uniform(-112, -88), rng.uniform(42, 66)
     texture = 3.5 * shapes.noise((64, *canvas.shape[1:]), (3, 4 / mm, 4 / mm), rng)
     ribs = _Ribs(marks, mm, bone, rng)
@@ -69,10 +69,16 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
         d = r - hull[z][t]
         meat = shapes.soft(r - muscle_edge[z][t], 1.8)
         meat = meat * (1 - 0.75 * np.exp(-(((r - plane[z][t]) * mm / plane_mm) ** 2)))
-        meat = meat * (1 - 0.85 * np.exp(-((sheets[z] / lean[z]) ** 4)) * np.clip((d * mm - 11) / 8, 0, 1))
+        squared = np.square(sheets[z] / lean[z])
+        meat = meat * (1 - 0.85 * np.exp(-squared * squared) * np.clip((d * mm - 11) / 8, 0, 1))
         cavity = shapes.soft(d - 1.0)
-        tissue = fat_hu + (meat * (1 - cavity)) * (muscle_hu - fat_hu) + texture[z % 64] - np.maximum(marbling[z % 64], 0) * meat
-        skin = np.exp(-(((r - skin_edge[z][t]) * mm + 1.2) / 1.0) ** 2)
+        tissue = (
+            fat_hu
+            + (meat * (1 - cavity)) * (muscle_hu - fat_hu)
+            + texture[z % 64]
+            - np.maximum(marbling[z % 64], 0) * meat
+        )
+        skin = np.exp(-((((r - skin_edge[z][t]) * mm + 1.2) / 1.0) ** 2))
         tissue += skin * (40 - tissue) * 0.8
         out += body * (tissue - out)
         canvas.labels[z][inside & (canvas.labels[z] == 0)] = LABELS["body"]

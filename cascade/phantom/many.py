@@ -1,0 +1,53 @@
+"""Many studies, over processes: each is handed to a function where it was made, so that no volume travels."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from cascade.phantom.anatomy import load
+from cascade.phantom.config import Simulation
+from cascade.phantom.simulate import Simulated, simulate
+
+T = TypeVar("T")
+
+
+def simulate_many(
+    config: Simulation,
+    seeds: Iterable[int],
+    keep: Callable[[int, Simulated], T],
+    *,
+    anatomies: Sequence[Path] = (),
+    workers: int = 1,
+) -> Iterator[T]:
+    """Simulate a study for each seed, and yield what `keep` makes of it, in the order of the seeds.
+
+    Args:
+        config: What may vary.
+        seeds: One study each; the result does not depend on `workers`.
+        keep: Called with seed and study in the process that made it, to write it or cut samples; with more than one
+            worker it must be a function of a module.
+        anatomies: Label maps that take turns by seed; none means procedural anatomies.
+        workers: Processes; a study takes about 1.2 GB in each.
+    """
+    jobs = ((config, seed, anatomies[seed % len(anatomies)] if anatomies else None, keep) for seed in seeds)
+    if workers <= 1:
+        for job in jobs:
+            yield _one(*job)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting: deque[Future[T]] = deque(pool.submit(_one, *job) for job in itertools.islice(jobs, 2 * workers))
+        while waiting:
+            done = waiting.popleft().result()
+            for job in itertools.islice(jobs, 1):
+                waiting.append(pool.submit(_one, *job))
+            yield done
+
+
+def _one(config: Simulation, seed: int, anatomy: Path | None, keep: Callable[[int, Simulated], T]) -> T:
+    return keep(seed, simulate(config, seed, None if anatomy is None else load(anatomy)))

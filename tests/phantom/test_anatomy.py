@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cascade.phantom import Anatomy, PhantomError, load
+
+
+def _map() -> np.ndarray:
+    labels = np.zeros((20, 16, 12), np.uint8)  # x, y, z
+    labels[2:8, 4:12, 2:10] = 3
+    labels[12:18, 4:12, 2:10] = 3
+    labels[4, 6, 5] = 1
+    labels[14, 9, 7] = 2
+    return labels
+
+
+def _write(path: Path, labels: np.ndarray, affine: np.ndarray) -> Path:
+    nib.save(nib.Nifti1Image(labels, affine), path)
+    return path
+
+
+def test_axes_come_out_as_head_back_left(tmp_path: Path) -> None:
+    affine = np.diag([-1.0, -2.0, 3.0, 1.0])  # left, back, head grow with the index
+    anatomy = load(_write(tmp_path / "a.nii.gz", _map(), affine))
+    assert anatomy.labels.shape == (12, 16, 20)
+    assert anatomy.labels[5, 6, 4] == 1
+    assert anatomy.spacing_mm == (3.0, 2.0, 1.0)
+    assert anatomy.id == "a"
+
+
+def test_a_map_stored_in_another_order_is_the_same_anatomy(tmp_path: Path) -> None:
+    first = load(_write(tmp_path / "a.nii.gz", _map(), np.diag([-1.0, -2.0, 3.0, 1.0])))
+    turned = np.ascontiguousarray(_map()[::-1].transpose(2, 0, 1))
+    affine = np.array([[0, 1.0, 0, 0], [0, 0, -2.0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1]])
+    second = load(_write(tmp_path / "b.nii.gz", turned, affine))
+    assert np.array_equal(first.labels, second.labels)
+    assert first.spacing_mm == second.spacing_mm
+
+
+def test_wrong_labels_are_refused_with_their_numbers(tmp_path: Path) -> None:
+    labels = _map()
+    labels[0, 0, 0] = 9
+    with pytest.raises(PhantomError, match=r"9.*expected 0, 1 artery"):
+        load(_write(tmp_path / "a.nii.gz", labels, np.eye(4)))
+
+
+def test_a_map_without_arteries_is_refused(tmp_path: Path) -> None:
+    labels = _map()
+    labels[labels == 1] = 0
+    with pytest.raises(PhantomError, match=r"lacks labels \[1\]"):
+        load(_write(tmp_path / "a.nii.gz", labels, np.eye(4)))
+
+
+def test_four_axes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PhantomError, match="4 axes"):
+        load(_write(tmp_path / "a.nii.gz", _map()[..., None].repeat(2, 3), np.eye(4)))
+
+
+def test_a_map_without_affine_is_refused(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(_map(), np.eye(4))
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    nib.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(PhantomError, match="no affine"):
+        load(tmp_path / "a.nii.gz")
+
+
+def test_a_file_that_is_no_nifti_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(b"nothing")
+    with pytest.raises(PhantomError, match="cannot be read"):
+        load(tmp_path / "a.nii.gz")
+
+
+def test_anatomies_of_two_axes_are_refused() -> None:
+    with pytest.raises(PhantomError, match="2 axes"):
+        Anatomy(np.zeros((3, 3), np.uint8), (1.0, 1.0, 1.0), "flat")

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+
+from cascade.phantom import LABELS, Anatomy, Simulation, augment, emboli, landmarks, scanner, shapes, tree
+from cascade.phantom.canvas import Canvas
+from tests.phantom.conftest import SMALL
+
+
+def _canvas(anatomy: Anatomy) -> Canvas:
+    return augment.lay(anatomy, SMALL, 400.0, np.random.default_rng(2))
+
+
+def test_paths_lead_from_the_trunk_outwards(anatomy: Anatomy) -> None:
+    canvas = _canvas(anatomy)
+    marks = landmarks.find(canvas)
+    paths = tree.grow(canvas.artery, marks.trunk, canvas.mm).paths(20, np.random.default_rng(0))
+    assert len(paths) >= 10
+    for path in paths:
+        assert np.linalg.norm(path.points[0] - marks.trunk) * canvas.mm < 15
+        assert path.radius[-1] < path.radius.max()
+        assert (np.diff(path.along) >= 0).all()
+
+
+def test_landmarks_stand_where_they_should(anatomy: Anatomy) -> None:
+    canvas = _canvas(anatomy)
+    marks = landmarks.find(canvas)
+    assert marks.trunk[1] < marks.fork[1]  # the trunk begins in front
+    assert marks.trunk[0] < marks.fork[0]
+    assert marks.hila[0][2] < marks.fork[2] < marks.hila[1][2]
+    spine_y = marks.spine[int(marks.fork[0]), 0]
+    assert marks.atrium[1] < spine_y
+    assert marks.right.any((0, 1)).argmax() < marks.right.shape[2] / 2
+
+
+def test_volumes_of_clots_are_like_those_of_patients() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [emboli.volumes(Simulation(), rng) for _ in range(400)]
+    counts = np.array([len(v) for v in drawn])
+    burden = np.array([v.sum() for v in drawn])
+    single = np.concatenate(drawn)
+    assert 2 <= np.median(counts) <= 3
+    assert counts.max() <= 15
+    assert 4 < np.median(burden) < 9
+    assert 0.4 < np.median(single) < 2.0
+
+
+def test_a_ball_has_its_volume() -> None:
+    got = shapes.ellipsoid((40, 40, 40), np.array([20.0, 20, 20]), np.array([9.0, 9, 9]))
+    assert got is not None
+    assert abs(shapes.soft(got[1]).sum() / (4 / 3 * np.pi * 9**3) - 1) < 0.03
+
+
+def test_smooth_noise_is_about_standard() -> None:
+    field = shapes.noise((60, 80, 90), 8.0, np.random.default_rng(0))
+    assert abs(float(field.mean())) < 0.2
+    assert 0.6 < float(field.std()) < 1.4
+
+
+def test_noise_of_a_soft_kernel_is_coarser_than_of_a_sharp_one() -> None:
+    def likeness(sharpness: float) -> float:
+        scan = scanner.Scan(0.7, 1.0, 1.0, 10.0, sharpness, (0.0, 0.0), np.arange(3.0), 128)
+        plane = scanner.Noise(scan, np.random.default_rng(0), pool=3).plane()
+        assert abs(plane.std() - 1) < 0.15
+        return float((plane[:, 1:] * plane[:, :-1]).mean())
+
+    assert likeness(0.0) > likeness(1.0) + 0.2
+
+
+def test_labels_have_one_number_each() -> None:
+    assert len(set(LABELS.values())) == len(LABELS)
+    assert [LABELS[n] for n in ("artery", "vein", "lung", "airway", "heart", "aorta")] == [1, 2, 3, 4, 5, 6]

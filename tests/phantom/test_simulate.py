@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cascade.phantom import LABELS, Anatomy, PhantomError, Simulated, Simulation, simulate
+from tests.phantom.conftest import SMALL
+
+
+def test_the_same_seed_paints_the_same_study(anatomy: Anatomy, positive: Simulated) -> None:
+    again = simulate(SMALL, 3, anatomy)
+    assert np.array_equal(again.study.hu, positive.study.hu)
+    assert again.truth == positive.truth
+    assert again.facts == positive.facts
+
+
+def test_another_seed_paints_another_study(anatomy: Anatomy, positive: Simulated) -> None:
+    other = simulate(SMALL, 4, anatomy)
+    assert other.study.hu.shape != positive.study.hu.shape or not np.array_equal(other.study.hu, positive.study.hu)
+
+
+def test_clots_lie_inside_arteries(positive: Simulated) -> None:
+    mask = positive.truth.mask()
+    assert mask.any()
+    assert (positive.labels[mask] == LABELS["artery"]).all()
+    assert positive.truth.arteries is not None
+    assert (positive.truth.arteries.full(mask.shape)[mask] == 255).all()
+
+
+def test_clots_are_darker_than_the_blood_around_them(positive: Simulated) -> None:
+    mask = positive.truth.mask()
+    hu = positive.study.hu
+    blood = hu[(positive.labels == LABELS["artery"]) & ~mask]
+    assert np.median(hu[mask]) < 160
+    assert np.median(blood) > np.median(hu[mask]) + 60
+
+
+def test_lesions_add_up_to_the_mask(positive: Simulated) -> None:
+    lesions = positive.truth.lesions
+    assert lesions
+    assert sum(n.voxels for n in lesions) == positive.truth.mask().sum()
+    named = positive.truth.lesion_mask()
+    for lesion in lesions:
+        at = np.argwhere(named == lesion.number)
+        assert len(at) == lesion.voxels
+        assert lesion.slices == (at[:, 0].min(), at[:, 0].max())
+        assert lesion.volume_mm3 == pytest.approx(lesion.voxels * positive.study.grid.voxel_mm3)
+
+
+def test_slices_know_where_clots_are(positive: Simulated) -> None:
+    assert positive.truth.slices is not None
+    assert np.array_equal(positive.truth.slices.pe_siamese > 0, positive.truth.mask().any((1, 2)))
+
+
+def test_a_study_without_emboli_has_an_empty_truth(anatomy: Anatomy) -> None:
+    made = simulate(dataclasses.replace(SMALL, positive=0.0), 3, anatomy)
+    assert not made.truth.mask().any()
+    assert made.truth.lesions == ()
+    assert made.truth.exam is not None
+    assert made.truth.exam.decision == "negative"
+    assert made.facts["emboli"] == []
+
+
+def test_the_right_lung_lies_at_low_x(positive: Simulated) -> None:
+    assert positive.truth.lungs is not None
+    right, left = (np.nanmean(positive.truth.lungs.boxes[:, i, [0, 2]]) for i in (0, 1))
+    assert right < left
+
+
+def test_the_side_of_a_lesion_is_where_its_voxels_are(positive: Simulated) -> None:
+    assert positive.truth.lungs is not None
+    assert positive.truth.lesions
+    boxes = positive.truth.lungs.boxes
+    middle = np.nanmean((boxes[:, 0, 2] + boxes[:, 1, 0]) / 2)
+    named = positive.truth.lesion_mask()
+    for lesion in positive.truth.lesions:
+        x = np.argwhere(named == lesion.number)[:, 2].mean()
+        if lesion.side != "both":
+            assert (x < middle) == (lesion.side == "right")
+
+
+def test_air_lung_blood_and_bone_have_their_hu(positive: Simulated) -> None:
+    hu, labels = positive.study.hu, positive.labels
+    assert np.median(hu[labels == 0]) < -950
+    assert -950 < np.median(hu[labels == LABELS["lung"]]) < -700
+    assert np.percentile(hu[labels == LABELS["bone"]], 90) > 250
+    assert hu.min() >= -1024
+    assert hu.max() <= 3071
+
+
+def test_the_region_holds_lungs_and_clots(positive: Simulated) -> None:
+    assert positive.truth.lungs is not None
+    region = positive.truth.lungs.region
+    assert region is not None
+    inside = np.zeros(positive.study.grid.shape, bool)
+    inside[region.slices] = True
+    assert inside[positive.labels == LABELS["lung"]].all()
+    assert inside[positive.truth.mask()].all()
+
+
+def test_spacing_follows_the_config(positive: Simulated) -> None:
+    assert positive.study.grid.spacing[0] == pytest.approx(3.0)
+    assert positive.study.hu.shape[1:] == (160, 160)
+    assert positive.study.hu.dtype == np.int16
+
+
+def test_the_procedural_anatomy_needs_no_file() -> None:
+    made = simulate(SMALL, 1)
+    assert made.facts["anatomy"] == "procedural"
+    assert made.truth.mask().any()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"canvas_mm": 0.1},
+        {"matrix": 8},
+        {"emboli": (3, 1)},
+        {"slice_mm": (1.0,), "slice_weights": (0.5, 0.5)},
+        {"contrast_hu": (500.0, 100.0)},
+    ],
+)
+def test_a_config_that_nothing_can_be_drawn_from_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(PhantomError, match=r"expected|needs"):
+        Simulation(**wrong)  # type: ignore[arg-type]
