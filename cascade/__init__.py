@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cascade.cascade import Cascade
+    from cascade.detection import detect
     from cascade.errors import BundleError, CascadeError, InputError, UsageError
     from cascade.findings import Findings, Lesion
     from cascade.study import Study
-    from cascade.detection import detect
 
 __all__ = [
     "BundleError",

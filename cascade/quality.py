@@ -68,9 +68,12 @@ def judge(study: Study, findings: Findings, gates: Gates | None = None) -> Verdi
     warn: list[Note] = []
     stop: list[Note] = []
     if not quality.chest:
-        stop.append(
-            _note("W_NOT_CHEST", f"no lungs to judge: {quality.lung_ml:.0f} ml of lung were found", gates.lung_ml, "ml")
+        run = longest_run(shows_lung(findings, lungs))
+        text = (
+            f"no lungs to judge: {quality.lung_ml:.0f} ml of lung, at most {run} slices in a row that show it "
+            f"(at least {gates.lung_ml:g} ml and {gates.lung_slices} slices needed)"
         )
+        stop.append(Note("W_NOT_CHEST", text))
     if quality.chest and quality.contrast_hu is not None and quality.contrast_hu < gates.contrast_hu:
         text = f"no contrast agent: {quality.contrast_hu:.0f} HU in the {quality.contrast_source}"
         stop.append(_note("W_NO_CONTRAST", text, gates.contrast_hu, "HU"))
@@ -97,13 +100,7 @@ def judge(study: Study, findings: Findings, gates: Gates | None = None) -> Verdi
 def measure(study: Study, findings: Findings, lungs: LungReference, gates: Gates) -> Quality:
     """The figures alone."""
     lung_ml = lungs.right_ml + lungs.left_ml
-    seen = _shown(lungs.boxes)
-    if findings.lungs is not None:
-        region = findings.lungs.region
-        seen = seen & _shown(findings.lungs.boxes) if region is not None else np.zeros_like(seen)
-    if findings.slices is not None and np.isfinite(findings.slices.lung).any():
-        seen = seen & ~(findings.slices.lung < 0.5)
-    chest = lung_ml >= gates.lung_ml and longest_run(seen) >= gates.lung_slices
+    chest = lung_ml >= gates.lung_ml and longest_run(shows_lung(findings, lungs)) >= gates.lung_slices
     contrast, source = _contrast(study, findings, lungs)
     return Quality(
         chest=bool(chest),
@@ -113,6 +110,17 @@ def measure(study: Study, findings: Findings, lungs: LungReference, gates: Gates
         cut=_rounded(cut(lungs, study.grid.spacing[0]) if chest else None),
         noise_hu=_rounded(noise(study)),
     )
+
+
+def shows_lung(findings: Findings, lungs: LungReference) -> NDArray[np.bool_]:
+    """Slices `[z]` on which the threshold sees a lung and neither the detector nor the filter denies it."""
+    seen = _shown(lungs.boxes)
+    if findings.lungs is not None:
+        region = findings.lungs.region
+        seen = seen & _shown(findings.lungs.boxes) if region is not None else np.zeros_like(seen)
+    if findings.slices is not None and np.isfinite(findings.slices.lung).any():
+        seen = seen & ~(findings.slices.lung < 0.5)
+    return seen
 
 
 def _shown(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -211,7 +219,10 @@ def cut(lungs: LungReference, spacing_mm: float) -> float:
 # Measured on the lung masks of 28 whole chests of the CAD-PE patients that may be trained on: median over them of the
 # area at a cut as a share of the largest area that is left, and the share of the height beyond the cut.
 FEET = ((0.02, 0.05, 0.14, 0.42, 0.74, 0.87, 0.92, 0.95), (0.0, 0.02, 0.05, 0.10, 0.15, 0.20, 0.27, 0.35))
-HEAD = ((0.02, 0.07, 0.17, 0.32, 0.47, 0.60, 0.70, 0.77, 0.85, 0.91, 0.95), (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5))  # fmt: skip
+HEAD = (
+    (0.02, 0.07, 0.17, 0.32, 0.47, 0.60, 0.70, 0.77, 0.85, 0.91, 0.95),
+    (0.0, 0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40, 0.50),
+)
 SATURATED = 0.9
 USUAL_HEIGHT_MM = 205.0  # the same chests: 205 with a standard deviation of 34
 

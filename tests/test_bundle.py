@@ -206,7 +206,7 @@ def test_a_save_that_is_cut_off_leaves_no_bundle(
     monkeypatch.setattr(bundles, "_manifest", fail)
     with pytest.raises(KeyboardInterrupt):
         save(whole, tmp_path / "new")
-    with pytest.raises(BundleError, match="manifest.json is missing"):
+    with pytest.raises(BundleError, match=r"manifest\.json is missing"):
         load(tmp_path / "new")
 
 

@@ -23,7 +23,6 @@ go_offline()
 
 import openvino as ov  # noqa: E402  # after the switches, which it reads at import
 
-
 MOST_KEPT = 40
 """So many compiled forms stay in the cache, 4 to 13 MB each; the oldest go first."""
 

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import cascade
+from cascade import Cascade, UsageError
+from cascade.bundle import Bundle, load, save
+from cascade.fusion import inputs_of
+from tests.small_bundle import SMALL, parameters, small_bundle
+from tests.strategies import chest
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    fitted = {"+".join(SMALL): parameters(), "lung_detector+lung_filter+embolus": parameters(0.01, 0.02)}
+    return small_bundle().with_fusion(fitted)
+
+
+@pytest.fixture(scope="module")
+def folder(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "bundle"
+    save(bundle, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Cascade:
+    return Cascade.load(folder, device="cpu", runtime="torch")
+
+
+STUDY, _ = chest(spacing=(3.0, 4.0, 4.0))
+
+
+def test_a_study_goes_through_every_stage_in_order(whole: Cascade) -> None:
+    assert [stage.name for stage in whole.stages] == [*SMALL, "fusion"]
+    findings = whole(STUDY)
+    assert findings.lungs is not None
+    assert findings.slices is not None
+    assert findings.embolus is not None
+    assert findings.lesions is not None
+    assert findings.exam is not None
+    assert findings.exam.reason
+
+
+def test_two_runs_of_one_study_give_equal_findings(whole: Cascade) -> None:
+    assert whole(STUDY) == whole(STUDY)
+
+
+def test_findings_say_what_they_come_from_and_hold_no_timings(whole: Cascade, folder: Path) -> None:
+    provenance = whole(STUDY).provenance
+    assert provenance["bundle"] == {"name": "small", "sha256": load(folder).sha256}
+    assert provenance["stages"] == list(SMALL)
+    assert provenance["study"] == STUDY.id
+    assert not any(word in str(provenance) for word in ("seconds", "timings"))
+
+
+def test_timings_of_the_last_run_stand_beside_the_findings(whole: Cascade) -> None:
+    whole(STUDY)
+    assert list(whole.timings) == [*SMALL, "fusion"]
+    assert all(seconds >= 0 for seconds in whole.timings.values())
+
+
+def test_progress_is_told_stage_by_stage_up_to_its_total(whole: Cascade) -> None:
+    calls: list[tuple[str, int, int]] = []
+    whole(STUDY, lambda name, done, total: calls.append((name, done, total)))
+    assert list(dict.fromkeys(name for name, _, _ in calls)) == [*SMALL, "fusion"]
+    last = {name: (done, total) for name, done, total in calls}
+    assert all(done == total for done, total in last.values())
+
+
+def test_a_cascade_without_a_stage_uses_the_fusion_that_was_fitted_for_it(whole: Cascade) -> None:
+    less = whole.without("siamese")
+    assert less.names == ("lung_detector", "lung_filter", "embolus")
+    assert less.fusion.parameters == parameters(0.01, 0.02)
+    assert whole.names == tuple(SMALL)
+
+
+def test_a_cascade_whose_subset_was_not_fitted_abstains_and_says_so(whole: Cascade) -> None:
+    findings = whole.without("lung_filter", "siamese")(STUDY)
+    assert findings.exam is not None
+    assert findings.exam.decision == "abstain"
+    assert findings.exam.probability is None
+    assert "W_FUSION_NOT_FITTED" in findings.exam.reason
+    assert "W_FUSION_NOT_FITTED" in [note.code for note in findings.warnings]
+    assert findings.lesions is not None
+
+
+@pytest.mark.parametrize("left_out", [("lung_detector",), ("embolus",), tuple(SMALL)])
+def test_any_stage_can_be_left_out(whole: Cascade, left_out: tuple[str, ...]) -> None:
+    findings = whole.without(*left_out)(STUDY)
+    assert findings.exam is not None
+    assert findings.exam.decision == "abstain"
+    assert (findings.lesions is None) == ("embolus" in left_out)
+
+
+def test_leaving_out_an_unknown_stage_names_the_nearest(whole: Cascade) -> None:
+    with pytest.raises(UsageError, match="did you mean 'siamese'"):
+        whole.without("siames")
+
+
+def test_a_saved_cascade_is_the_bundle_it_came_from(whole: Cascade, folder: Path, tmp_path: Path) -> None:
+    whole.save(tmp_path / "copy")
+    assert load(tmp_path / "copy").sha256 == load(folder).sha256
+    whole.without("siamese").save(tmp_path / "less")
+    less = Cascade.load(tmp_path / "less", device="cpu", runtime="torch")
+    assert less.names == ("lung_detector", "lung_filter", "embolus")
+    assert less.fusion.parameters == parameters(0.01, 0.02)
+
+
+def test_a_training_run_folder_loads_like_its_bundle(folder: Path) -> None:
+    assert Cascade.load(folder.parent, device="cpu", runtime="torch").names == tuple(SMALL)
+
+
+def test_a_head_is_no_chest_and_gets_no_probability(whole: Cascade) -> None:
+    study, _ = chest(lungs=False)
+    findings = whole(study)
+    assert findings.exam is not None
+    assert findings.exam.decision == "abstain"
+    assert findings.exam.probability is None
+    assert "W_NOT_CHEST" in findings.exam.reason
+
+
+def test_an_operating_point_gives_two_answers_and_an_unknown_one_is_refused(folder: Path) -> None:
+    two = Cascade.load(folder, device="cpu", runtime="torch", operating_point="rule_in")
+    exam = two(STUDY).exam
+    assert exam is not None
+    assert exam.decision in ("positive", "negative")
+    assert exam.operating_point == "rule_in"
+    with pytest.raises(UsageError, match="did you mean 'rule_out'"):
+        Cascade.load(folder, device="cpu", runtime="torch", operating_point="ruleout")
+
+
+def test_inputs_follow_the_stages() -> None:
+    assert inputs_of(list(SMALL)) == ("lesion", "volume", "siamese", "filter")
+    assert inputs_of(["lung_filter"]) == ("filter",)
+
+
+def test_the_public_names_are_what_is_visible() -> None:
+    assert dir(cascade) == sorted(cascade.__all__)
+    for name in cascade.__all__:
+        assert getattr(cascade, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Cascde'"):
+        _ = cascade.Cascde
+
+
+def test_importing_the_package_is_quick_and_imports_no_network_library() -> None:
+    heavy = ("torch", "timm", "ultralytics", "openvino", "albumentations", "matplotlib", "segmentation_models_pytorch")
+    script = f"import sys, cascade; {{}}; print([m for m in {heavy!r} if m in sys.modules])"
+    start = time.perf_counter()
+    bare = subprocess.run([sys.executable, "-c", script.format("0")], capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - start
+    used = subprocess.run(
+        [sys.executable, "-c", script.format("cascade.Cascade, cascade.detect")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert bare.stdout.strip() == used.stdout.strip() == "[]"
+    assert seconds < 2  # the process included, on a busy machine

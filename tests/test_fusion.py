@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cascade.errors import UsageError
+from cascade.findings import Exam, Field, Findings, Slices
+from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
+from cascade.fusion.candidates import find
+from cascade.fusion.fit import Case, is_positive, operating_points
+from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
+from cascade.fusion.stage import answer
+from cascade.quality import artery_hu, judge, longest_run, mediastinal_hu, noise
+from cascade.reference import find_lungs
+from cascade.study import Study
+from tests.small_bundle import parameters
+from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
+
+STUDY, TRUTH = chest([RIGHT_CLOT, LEFT_CLOT])
+CLEAR, CLEAR_TRUTH = chest([])
+
+
+def seen(truth: Findings, probability: float = 1.0) -> Findings:
+    """Findings of stages that see what is there, so surely."""
+    assert truth.embolus is not None
+    field = replace(truth.embolus, values=(truth.embolus.values * probability).astype(np.uint8))
+    return replace(truth, embolus=field, labels=None, exam=None)
+
+
+def codes(findings: Findings) -> list[str]:
+    return [note.code for note in findings.warnings]
+
+
+def decided(findings: Findings) -> Exam:
+    assert findings.exam is not None
+    return findings.exam
+
+
+# Lesions
+
+
+def test_a_lesion_has_its_volume_place_and_side() -> None:
+    found = Fusion(parameters())(STUDY, seen(TRUTH)).lesions
+    assert found is not None
+    assert [lesion.number for lesion in found] == [1, 2]
+    by_side = {lesion.side: lesion for lesion in found}
+    for side, (z, y, x, radius) in (("right", RIGHT_CLOT), ("left", LEFT_CLOT)):
+        lesion = by_side[side]
+        assert lesion.volume_mm3 == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.25)
+        middle = STUDY.grid.to_mm(np.array([(n - 1) / 2 for n in STUDY.grid.shape]))
+        assert lesion.centroid_mm == pytest.approx((middle[0] + x, middle[1] + y, middle[2] + z), abs=1.5)
+
+
+def test_labels_are_numbered_by_falling_probability_then_volume() -> None:
+    findings = seen(TRUTH)
+    assert findings.embolus is not None
+    values = findings.embolus.values.copy()
+    values[:, :, : values.shape[2] // 2] = (values[:, :, : values.shape[2] // 2] * 0.7).astype(np.uint8)
+    result = Fusion(parameters())(STUDY, replace(findings, embolus=replace(findings.embolus, values=values)))
+    assert result.lesions is not None
+    assert [lesion.side for lesion in result.lesions] == ["left", "right"]
+    mask = result.lesion_mask()
+    for lesion in result.lesions:
+        z = np.nonzero(mask == lesion.number)[0]
+        assert len(z) == lesion.voxels
+        assert (int(z.min()), int(z.max())) == lesion.slices
+
+
+def test_a_component_without_a_sure_voxel_or_too_small_is_no_lesion() -> None:
+    model = LesionModel(grow=0.3, seed=0.6, min_volume_mm3=30.0)
+    assert len(find(seen(TRUTH, 0.5), model) or ()) == 0
+    assert len(find(seen(TRUTH, 0.7), model) or ()) == 2
+    dot = np.zeros_like(TRUTH.embolus.values)  # type: ignore[union-attr]
+    dot[5, 5, 5] = 255
+    one = replace(seen(TRUTH), embolus=replace(TRUTH.embolus, values=dot))  # type: ignore[type-var]
+    assert len(find(one, model) or ()) == 0
+
+
+def test_a_faint_rim_belongs_to_the_lesion_whose_core_is_sure() -> None:
+    findings = seen(TRUTH, 0.4)
+    values = findings.embolus.values.copy()  # type: ignore[union-attr]
+    core = seen(chest([(*RIGHT_CLOT[:3], 4.0), (*LEFT_CLOT[:3], 4.0)])[1])
+    values[core.embolus.values > 0] = 250  # type: ignore[union-attr]
+    found = find(replace(findings, embolus=replace(findings.embolus, values=values)), LesionModel(0.3, 0.9))  # type: ignore[type-var]
+    assert found is not None
+    assert sorted(found.voxels) == sorted(np.bincount(TRUTH.labels.values.ravel())[1:])  # type: ignore[union-attr]
+
+
+def test_a_component_knows_whether_it_touches_the_artery_tree_and_how_far_it_is() -> None:
+    values = TRUTH.embolus.values.copy()  # type: ignore[union-attr]
+    values[4:7, 4:7, 4:7] = 255
+    found = find(replace(TRUTH, embolus=replace(TRUTH.embolus, values=values)), LesionModel())  # type: ignore[type-var]
+    assert found is not None
+    far = int(np.argmin(found.voxels))
+    assert found.in_tree[far] == 0
+    assert found.tree_mm[far] > 30
+    assert found.in_tree.sum() == 2
+    assert found.tree_mm.sum() == found.tree_mm[far]
+
+
+def test_a_lesion_in_the_middle_is_on_both_sides() -> None:
+    study, truth = chest([(0.0, 0.0, 0.0, 12.0)])
+    found = Fusion(parameters())(study, seen(truth)).lesions
+    assert found is not None
+    assert [lesion.side for lesion in found] == ["both"]
+
+
+# The exam
+
+
+def test_a_probability_falls_into_negative_review_or_positive() -> None:
+    for rule_out, rule_in, expected in ((0.0, 0.0, "positive"), (0.0, 1.0, "review"), (1.0, 1.0, "negative")):
+        exam = decided(Fusion(parameters(rule_out, rule_in))(STUDY, seen(TRUTH)))
+        assert exam.decision == expected
+        assert exam.reason.startswith(expected)
+        assert exam.probability is not None
+
+
+def test_a_decision_carries_what_drove_it() -> None:
+    exam = decided(Fusion(parameters())(STUDY, seen(TRUTH)))
+    assert {c.input for c in exam.contributions} == {"lesion", "volume"}
+    effects = [abs(c.effect) for c in exam.contributions]
+    assert effects == sorted(effects, reverse=True)
+    odds = sum(c.effect for c in exam.contributions) + parameters().intercept
+    assert exam.probability == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-5)
+    assert "2 lesions" in exam.reason
+
+
+def test_a_clear_study_is_negative_and_has_no_lesion() -> None:
+    findings = Fusion(parameters())(CLEAR, seen(CLEAR_TRUTH))
+    assert findings.lesions == ()
+    assert decided(findings).decision == "negative"
+    assert "no lesion was found" in decided(findings).reason
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(st.sampled_from(["lesion", "volume"]), st.floats(0, 5)), st.floats(-6, 6), st.floats(0, 9))
+def test_more_of_any_input_never_lowers_the_probability(more: dict[str, float], lesion: float, volume: float) -> None:
+    low = {"lesion": lesion, "volume": volume}
+    high = {name: value + more.get(name, 0) for name, value in low.items()}
+    assert answer(parameters(), high)[0] >= answer(parameters(), low)[0]
+
+
+def test_an_input_that_is_unknown_counts_as_the_usual_one() -> None:
+    usual = parameters().baselines
+    unknown = {"lesion": float("nan"), "volume": float("nan")}
+    assert answer(parameters(), unknown)[0] == answer(parameters(), usual)[0]
+
+
+def test_without_the_embolus_stage_there_are_no_lesions_and_slices_decide() -> None:
+    findings = replace(seen(TRUTH), embolus=None, arteries=None)
+    slices_only = parameters(
+        inputs=("siamese",), coefficients={"siamese": 1.0}, baselines={"siamese": -3.0}, intercept=-2.0
+    )
+    result = Fusion(slices_only)(STUDY, findings)
+    assert result.lesions is None
+    assert result.labels is None
+    assert decided(result).probability is not None
+    assert decided(Fusion()(STUDY, findings)).decision == "abstain"
+
+
+# Gates
+
+
+def test_a_study_without_lungs_abstains_with_its_code() -> None:
+    study, truth = chest(lungs=False)
+    result = Fusion(parameters())(study, seen(truth))
+    assert decided(result).decision == "abstain"
+    assert decided(result).probability is None
+    assert codes(result) == ["W_NOT_CHEST"]
+
+
+def test_a_study_in_which_the_lung_filter_sees_no_lung_is_no_chest() -> None:
+    slices = replace(Slices.unknown(STUDY.grid.shape[0]), lung=np.zeros(STUDY.grid.shape[0], np.float32))
+    assert codes(Fusion(parameters())(STUDY, replace(seen(TRUTH), slices=slices))) == ["W_NOT_CHEST"]
+
+
+@pytest.mark.parametrize("arteries", [True, False])
+def test_arteries_without_contrast_abstain_with_their_hu(arteries: bool) -> None:
+    study, truth = chest([], contrast_hu=60.0)
+    findings = seen(truth) if arteries else replace(seen(truth), arteries=None, embolus=None)
+    result = Fusion(parameters())(study, findings)
+    assert "W_NO_CONTRAST" in codes(result)
+    assert decided(result).decision == "abstain"
+    assert result.lungs is not None
+    assert result.quality is not None
+    assert result.quality.contrast_hu == pytest.approx(60, abs=25)
+    assert result.quality.contrast_source == ("arteries" if arteries else "mediastinum")
+
+
+def test_contrast_is_measured_in_the_arteries_core_and_not_in_the_clot() -> None:
+    assert artery_hu(STUDY, TRUTH) == pytest.approx(350, abs=5)
+    bright = mediastinal_hu(STUDY, find_lungs(STUDY))
+    assert bright == pytest.approx(350, abs=60)
+
+
+def test_thick_slices_warn_and_thicker_ones_abstain() -> None:
+    for spacing, abstains, warned in ((3.0, False, False), (4.0, False, True), (6.0, True, True)):
+        study, truth = chest(spacing=(spacing, 3.0, 3.0))
+        result = Fusion(parameters())(study, seen(truth))
+        assert (decided(result).decision == "abstain") == abstains
+        assert ("W_THICK" in codes(result)) == warned
+
+
+def test_few_slices_abstain_and_still_report_lungs() -> None:
+    study, truth = chest(spacing=(5.0, 3.0, 3.0), height_mm=90.0)
+    result = Fusion(parameters())(study, seen(truth))
+    assert decided(result).decision == "abstain"
+    assert "W_FEW_SLICES" in codes(result)
+    assert result.lungs is not None
+
+
+def test_lungs_that_the_study_cuts_warn_and_half_lungs_abstain() -> None:
+    for height, expected in ((240.0, None), (140.0, "warn"), (70.0, "abstain")):
+        study, truth = chest(height_mm=height)
+        result = Fusion(parameters())(study, seen(truth))
+        assert ("W_COVERAGE" in codes(result)) == (expected is not None), height
+        assert (decided(result).decision == "abstain") == (expected == "abstain"), height
+
+
+def test_noise_is_measured_in_soft_tissue() -> None:
+    for sigma in (10.0, 40.0, 80.0):
+        study, truth = chest(noise_hu=sigma)
+        assert noise(study) == pytest.approx(sigma, rel=0.2)
+        assert ("W_NOISE" in codes(Fusion(parameters())(study, seen(truth)))) == (sigma > 60)
+
+
+def test_every_abstention_names_its_figures() -> None:
+    study, truth = chest(spacing=(6.0, 3.0, 3.0), contrast_hu=50.0)
+    reason = decided(Fusion(parameters())(study, seen(truth))).reason
+    assert "W_THICK: slices lie 6.0 mm apart (at most 5 mm needed)" in reason
+    assert "W_NO_CONTRAST" in reason
+    assert "120 HU" in reason
+
+
+def test_the_longest_run_is_counted() -> None:
+    assert longest_run(np.array([1, 1, 0, 1, 1, 1, 0], bool)) == 3
+    assert longest_run(np.zeros(0, bool)) == 0
+
+
+def test_judging_does_not_need_any_stage() -> None:
+    verdict = judge(STUDY, Findings(STUDY.grid))
+    assert verdict.quality.chest
+    assert verdict.quality.contrast_source == "mediastinum"
+
+
+# Fitting
+
+
+def cases(count: int = 12, seed: int = 0) -> list[Case]:
+    """Exams whose emboli are found with varying surety, with false alarms outside the arteries."""
+    rng = np.random.default_rng(seed)
+    made: list[Case] = []
+    for i in range(count):
+        _, truth = (STUDY, TRUTH) if i % 2 else (CLEAR, CLEAR_TRUTH)
+        assert truth.embolus is not None
+        field = rng.integers(0, 60, truth.embolus.values.shape).astype(np.uint8)
+        inside = truth.embolus.values > 0
+        field[inside] = np.clip(rng.normal(rng.uniform(170, 240), 15, inside.sum()), 0, 255).astype(np.uint8)
+        for _ in range(int(rng.integers(0, 4))):
+            z, y, x = (int(rng.integers(4, n - 8)) for n in field.shape)
+            alarm = rng.integers(90, 215) + rng.normal(0, 15, (3, 3, 3))
+            field[z : z + 3, y : y + 3, x : x + 3] = np.clip(alarm, 0, 255).astype(np.uint8)
+        n = truth.grid.shape[0]
+        on = truth.slices.pe_filter if truth.slices is not None else np.zeros(n, np.float32)
+        score = np.clip(0.2 + 0.5 * on + rng.normal(0, 0.15, n), 0.001, 0.999).astype(np.float32)
+        slices = replace(Slices.unknown(n), lung=np.ones(n, np.float32), pe_filter=score, pe_siamese=score)
+        made.append((None, replace(truth, embolus=Field(field, truth.embolus.box), labels=None, slices=slices), truth))
+    return made
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FusionParameters:
+    return fit(cases())
+
+
+def test_fitting_gives_coefficients_that_are_never_negative(fitted: FusionParameters) -> None:
+    assert fitted.fitted
+    assert set(fitted.coefficients) == {"lesion", "volume", "siamese", "filter"}
+    assert min(fitted.coefficients.values()) >= 0
+    assert min(fitted.lesions.coefficients.values()) >= 0
+    assert fitted.calibration.slope > 0
+
+
+def test_a_fitted_fusion_tells_unseen_exams_apart(fitted: FusionParameters) -> None:
+    found = {True: [], False: []}  # type: ignore[var-annotated]
+    for _, findings, truth in cases(8, seed=7):
+        study: Study = STUDY if is_positive(truth) else CLEAR
+        result = Fusion(fitted)(study, findings)
+        found[is_positive(truth)].append(decided(result).probability)
+        if is_positive(truth):
+            assert {lesion.side for lesion in result.lesions or ()} == {"left", "right"}
+    assert min(found[True]) > max(found[False])
+
+
+def test_operating_points_are_in_order_with_their_figures(fitted: FusionParameters) -> None:
+    points = fitted.operating_points
+    assert points["rule_out"].threshold <= points["balanced"].threshold <= points["rule_in"].threshold
+    assert points["rule_out"].sensitivity >= 0.95
+    assert points["rule_in"].specificity >= 0.95
+    low, high = points["rule_out"].interval["sensitivity"]
+    assert low < points["rule_out"].sensitivity <= high
+    assert "6 with, 6 without embolism" in points["rule_out"].measured_on
+
+
+def test_fitting_twice_gives_the_same_numbers(fitted: FusionParameters) -> None:
+    assert fit(cases()) == fitted
+
+
+def test_a_subset_is_fitted_without_another_look_at_the_voxels() -> None:
+    lesions = LesionModel(seed=0.0)
+    exams = [measure(case, lesions) for case in cases()]
+    assert all(exam.findings.embolus is None for exam in exams)
+    for stages in (["embolus"], ["lung_filter", "embolus"], ["siamese"]):
+        fitted = fit_measured(exams, lesions, inputs_of(stages))
+        assert fitted.inputs == inputs_of(stages)
+        assert fitted.fitted
+
+
+def test_too_few_exams_are_refused() -> None:
+    with pytest.raises(UsageError, match="at least 5 exams with and 5 without embolism, got 2 and 2"):
+        fit(cases(4))
+
+
+def test_a_truth_that_says_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="E_NO_TRUTH"):
+        is_positive(Findings(STUDY.grid))
+    assert is_positive(Findings(STUDY.grid, exam=Exam("positive")))
+
+
+def test_perfectly_parted_exams_leave_a_band_for_review() -> None:
+    probability = np.array([0.1] * 10 + [0.9] * 10)
+    points = operating_points(probability, np.array([0.0] * 10 + [1.0] * 10), "")
+    assert 0.1 < points["rule_out"].threshold <= points["rule_in"].threshold < 0.9
+
+
+def test_patients_stay_in_one_fold_and_positives_are_dealt_out() -> None:
+    y = [True] * 10 + [False] * 30
+    names = [f"p{i // 2}" for i in range(40)]
+    fold = folds(y, names)
+    assert all(len({f for f, n in zip(fold, names, strict=True) if n == name}) == 1 for name in names)
+    assert all(any(hit for hit, f in zip(y, fold, strict=True) if f == k) for k in set(fold.tolist()))
+
+
+def test_a_useless_input_gets_no_weight_and_a_reversed_one_none_at_all() -> None:
+    rng = np.random.default_rng(0)
+    y = (rng.random(400) < 0.5).astype(float)
+    x = np.stack([y + rng.normal(0, 1, 400), rng.normal(0, 1, 400), -y + rng.normal(0, 0.5, 400)], axis=1)
+    _, weights = fit_monotone(x, y)
+    assert weights[0] > 0.5
+    assert weights[1] < 0.3
+    assert weights[2] == 0
+
+
+def test_calibration_turns_odds_into_shares() -> None:
+    rng = np.random.default_rng(1)
+    odds = rng.normal(0, 3, 4000)
+    y = (rng.random(4000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))).astype(float)
+    slope, offset = platt(odds, y)
+    assert slope == pytest.approx(0.5, abs=0.06)
+    assert offset == pytest.approx(-1, abs=0.12)
+
+
+def test_wilsons_interval_is_the_textbooks() -> None:
+    assert wilson(19, 20) == pytest.approx((0.764, 0.991), abs=0.001)
+    assert wilson(0, 0) == (0.0, 1.0)
