@@ -16,7 +16,7 @@ from cascade.reference import LungReference, body_centre, find_lungs
 from cascade.stage import Learned, Net
 from cascade.study import Note, Study
 from cascade.windows import WINDOWS
-from detectors.region import area_ratio, around, fill, join, widen, without_strays
+from detectors.region import area_ratio, around, fill, join, widen, without_leaps, without_strays
 from detectors.rows import suppress
 
 CHANNELS = ("lung", "pe", "mediastinal")
@@ -38,6 +38,7 @@ class LungDetectorConfig:
         confidence: Lowest score of a box.
         iou: Highest overlap of two boxes of one lung.
         run: Boxes of one side on fewer slices in a row than this are taken for a mistake.
+        slope: How fast a lung may widen along the patient, mm for a mm.
         margin_mm: What the region is wider than the boxes. The central arteries lie between the lungs and need
             none; it pays for the detector's own inaccuracy, 2 to 6 mm.
         agreement: Overlap of the network's region and the threshold's under which they are said to disagree.
@@ -49,6 +50,7 @@ class LungDetectorConfig:
     confidence: float = 0.4
     iou: float = 0.5
     run: int = 2
+    slope: float = 2.0
     margin_mm: float = 8.0
     agreement: float = 0.6
 
@@ -115,7 +117,8 @@ class LungDetector(Learned):
             seen.append(frame.z)
             boxes.append(from_rows(rows, frame, study.grid.shape, config))
         some = np.array(boxes, dtype=np.float32).reshape(-1, 2, 4)
-        learned = fill(without_strays(some, config.run), seen, study.grid.shape[0])
+        steady = without_leaps(some, study.grid.z_mm[seen], study.grid.spacing[1:], config.slope)
+        learned = fill(without_strays(steady, config.run), seen, study.grid.shape[0])
         reference = find_lungs(study)
         region = widen(around(join(learned, reference.boxes)), study.grid, config.margin_mm)
         lungs = Lungs(join(learned, reference.boxes), region)

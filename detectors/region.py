@@ -26,6 +26,33 @@ def without_strays(boxes: Boxes, run: int) -> Boxes:
     return kept
 
 
+def without_leaps(boxes: Boxes, z_mm: NDArray[np.float64], pixel_mm: tuple[float, float], slope: float) -> Boxes:
+    """Boxes `[k, 2, 4]` of the slices looked at, none much wider than both its neighbours.
+
+    Lungs taper: an edge that leaves the box around the neighbours goes no further than `slope` times their distance.
+
+    Args:
+        boxes: In voxels.
+        z_mm: Position of the slices, rising.
+        pixel_mm: Distance of the voxels along y and x.
+        slope: Millimetres outwards for each millimetre along the patient.
+    """
+    kept = boxes.copy()
+    scale = np.array([pixel_mm[1], pixel_mm[0]])
+    for side in range(boxes.shape[1]):
+        for i in np.flatnonzero(np.isfinite(boxes[:, side, 0])):
+            near = [j for j in (i - 1, i + 1) if 0 <= j < len(boxes) and np.isfinite(boxes[j, side, 0])]
+            if not near:
+                continue
+            reach = slope * max(abs(z_mm[j] - z_mm[i]) for j in near) / scale
+            low = np.min([boxes[j, side, :2] for j in near], axis=0) - reach
+            high = np.max([boxes[j, side, 2:] for j in near], axis=0) + reach
+            kept[i, side] = np.concatenate([np.maximum(boxes[i, side, :2], low), np.minimum(boxes[i, side, 2:], high)])
+            if (kept[i, side, 2:] <= kept[i, side, :2]).any():
+                kept[i, side] = np.nan
+    return kept
+
+
 def fill(boxes: Boxes, seen: Sequence[int], count: int) -> Boxes:
     """Boxes of all `count` slices from those `[k, 2, 4]` of the slices `seen`, rising.
 

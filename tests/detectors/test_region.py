@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cascade.geometry import Box, Grid
-from detectors.region import area_ratio, around, fill, join, widen, without_strays
+from detectors.region import area_ratio, around, fill, join, widen, without_leaps, without_strays
 
 NOTHING = np.full((2, 4), np.nan, np.float32)
 
@@ -41,6 +41,23 @@ def test_a_box_alone_among_slices_is_a_stray() -> None:
 
 def test_a_study_of_one_slice_has_no_strays() -> None:
     assert np.isfinite(without_strays(both(0, 0, 1, 1)[None], 2)).all()
+
+
+def test_a_box_much_wider_than_both_neighbours_is_cut_back() -> None:
+    boxes = np.stack([both(20, 20, 60, 60), both(20, 20, 60, 200), both(18, 20, 60, 66)])
+    cut = without_leaps(boxes, np.array([0.0, 10, 20]), (1.0, 1.0), 2.0)
+    assert cut[1, 0].tolist() == [20, 20, 60, 86]
+    assert np.array_equal(cut[[0, 2]], boxes[[0, 2]])
+
+
+def test_a_lung_that_widens_step_by_step_is_kept() -> None:
+    boxes = np.stack([both(60 - 15 * i, 60 - 15 * i, 60 + 15 * i, 60 + 15 * i) for i in range(1, 4)])
+    assert np.array_equal(without_leaps(boxes, np.array([0.0, 10, 20]), (1.0, 1.0), 2.0), boxes)
+
+
+def test_a_box_without_neighbours_is_kept() -> None:
+    boxes = np.stack([NOTHING, both(1, 2, 3, 4), NOTHING])
+    assert np.array_equal(without_leaps(boxes, np.array([0.0, 10, 20]), (1.0, 1.0), 2.0), boxes, equal_nan=True)
 
 
 def test_joining_with_nothing_changes_nothing() -> None:
