@@ -42,6 +42,14 @@ def stored(roots: Iterable[Path]) -> Iterator[Opened]:
             yield case.name, case.study, case.truth
 
 
+def frozen(file: Path, anatomies: Path) -> Iterator[Opened]:
+    """The studies of a frozen set, one at a time; `anatomies` holds its label maps and `split.csv`."""
+    from cascade.bench.frozen import FrozenSet
+
+    for case in FrozenSet.read(file).cases(anatomies):
+        yield case.name, case.study, case.truth
+
+
 def simulated(seeds: Iterable[int], anatomies: list[Path]) -> Iterator[Opened]:
     """Studies simulated from seeds, one at a time; the anatomies take turns, and without any it is procedural."""
     from cascade.phantom import Simulation, load, simulate

@@ -28,13 +28,15 @@ class Accuracy(Command):
     For example:
         cascade-bench accuracy SIMULATED -o OUT
         cascade-bench accuracy --seeds 0-19 --members
+        cascade-bench accuracy --frozen tests/frozen/validation-v1.yaml --anatomy MAPS
         cascade-bench accuracy CTPA              (folders with ct/*.dcm and embolus.nii.gz)
 
     Attributes:
         studies: Folders of simulated or labelled studies, or of plain scans, which are taken to show no embolism.
         seeds: Simulate these seeds as well, such as 0-19 or 3,5,8.
+        frozen: YAML file of a frozen set of simulated studies.
         anatomy: Label maps to simulate on: a folder with a split.csv, or files; procedural by default.
-        split: Which anatomies of split.csv.
+        split: Which anatomies of split.csv, for --seeds.
         members: Also each network of the embolus ensemble alone.
         bundle: Folder of weights; the shipped ones by default.
         device: Where the networks run.
@@ -44,6 +46,7 @@ class Accuracy(Command):
 
     studies: Positional[Annotated[tuple[Path, ...], arg(metavar="[FOLDER ...]")]] = ()
     seeds: str = ""
+    frozen: Annotated[Path | None, arg(metavar="FILE")] = None
     anatomy: Annotated[Path | None, arg(metavar="FOLDER")] = None
     split: str = "validation"
     members: bool = False
@@ -55,8 +58,10 @@ class Accuracy(Command):
     def run(self) -> int:
         """Answer, compare, print the tables."""
         seeds = numbers(self.seeds)
-        if not self.studies and not seeds:
-            raise UsageError("nothing to measure; give folders of studies, or --seeds 0-19")
+        if not self.studies and not seeds and self.frozen is None:
+            raise UsageError("nothing to measure; give folders of studies, --seeds 0-19, or --frozen FILE")
+        if self.frozen is not None and self.anatomy is None:
+            raise UsageError("a frozen set needs the label maps it was made on; give --anatomy FOLDER")
         for folder in self.studies:
             existing(folder)
         from cascade import Cascade
@@ -79,9 +84,11 @@ class Accuracy(Command):
         return OK
 
     def _cases(self, seeds: Sequence[int]) -> Iterator[Opened]:
-        from cascade.bench.accuracy import simulated, stored
+        from cascade.bench.accuracy import frozen, simulated, stored
 
         yield from stored(self.studies)
+        if self.frozen is not None and self.anatomy is not None:
+            yield from frozen(existing(self.frozen), existing(self.anatomy))
         if seeds:
             from cascade.cli.simulate import anatomies
 

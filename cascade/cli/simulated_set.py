@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cascade.findings import Findings
+    from cascade.phantom import Simulated
     from cascade.study import Study
 
 COLUMNS = (
@@ -20,77 +20,36 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass
-class SetWriter:
-    """Writes studies with their truth into a folder, and keeps its index.
-
-    Attributes:
-        folder: Of the set; a study goes to a folder of its name.
-        format: "dicom" for `ct/*.dcm`, "nifti" for `ct.nii.gz`.
-        split: The split that all studies belong to.
-    """
-
-    folder: Path
-    format: str
-    split: str = ""
-    _rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(
-        self,
-        name: str,
-        study: Study,
-        truth: Findings,
-        facts: Mapping[str, Any],
-        labels: NDArray[np.uint8] | None = None,
-    ) -> None:
-        """Write one study, and the index anew.
-
-        Args:
-            name: Of its folder.
-            study: The CT.
-            truth: What is true of it.
-            facts: For exam.json; "seed" and "anatomy" are needed, "contrast" and "scanner" are used for the index.
-            labels: Anatomy `[z, y, x]`, numbers of `cascade.phantom.LABELS`.
-        """
-        write_study(self.folder / name, self.format, study, truth, facts, labels)
-        scanner = facts.get("scanner", {})
-        # Each procedural anatomy is a person of its own, and persons are what a split keeps apart.
-        anatomy = f"procedural-{facts['seed']}" if facts["anatomy"] == "procedural" else facts["anatomy"]
-        lesions = truth.lesions or ()
-        self._rows.append(
-            {
-                "study": name,
-                "anatomy": anatomy,
-                "split": self.split,
-                "seed": facts["seed"],
-                "emboli": len(lesions),
-                "volume_mm3": round(sum(lesion.volume_mm3 for lesion in lesions), 1),
-                "contrast_hu": facts.get("contrast", {}).get("artery", ""),
-                "slice_mm": round(study.grid.spacing[0], 4),
-                "noise_hu": scanner.get("noise_hu", ""),
-                "kernel": scanner.get("kernel", ""),
-            }
-        )
-        with (self.folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._rows)
+def keep(folder: Path, form: str, split: str, seed: int, made: Simulated) -> dict[str, Any]:
+    """Write a simulated study into a set, and return its row of the index."""
+    name = f"seed-{seed:05d}"
+    write_study(folder / name, form, made.study, made.truth, made.facts, made.labels)
+    return row(name, split, made.study, made.truth, made.facts)
 
 
 def write_study(
     folder: Path,
-    format: str,  # noqa: A002  # the option's own name
+    form: str,
     study: Study,
     truth: Findings,
     facts: Mapping[str, Any],
     labels: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Write `ct`, `truth/findings.json` with its maps, `truth/exam.json`, and `truth/anatomy.nii.gz` where known."""
+    """Write `ct`, `truth/findings.json` with its maps, `truth/exam.json`, and `truth/anatomy.nii.gz` where known.
+
+    Args:
+        folder: Of the study.
+        form: "dicom" for `ct/*.dcm`, "nifti" for `ct.nii.gz`.
+        study: The CT.
+        truth: What is true of it.
+        facts: For exam.json.
+        labels: Anatomy `[z, y, x]`, numbers of `cascade.phantom.LABELS`.
+    """
     from cascade.writing import save, write_dicom, write_nifti
     from cascade.writing.files import to_json, write_bytes
     from cascade.writing.volume import write_volume
 
-    if format == "dicom":
+    if form == "dicom":
         write_dicom(study, folder / "ct")
     else:
         write_nifti(study, folder / "ct.nii.gz")
@@ -98,3 +57,32 @@ def write_study(
     write_bytes(folder / "truth" / "exam.json", to_json(dict(facts)))
     if labels is not None:
         write_volume(folder / "truth" / "anatomy.nii.gz", labels, study.grid)
+
+
+def row(name: str, split: str, study: Study, truth: Findings, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's row of the index; "seed" and "anatomy" must be among the facts."""
+    scanner = facts.get("scanner", {})
+    lesions = truth.lesions or ()
+    # Each procedural anatomy is a person of its own, and persons are what a split keeps apart.
+    anatomy = f"procedural-{facts['seed']}" if facts["anatomy"] == "procedural" else facts["anatomy"]
+    values = (
+        name,
+        anatomy,
+        split,
+        facts["seed"],
+        len(lesions),
+        round(sum(lesion.volume_mm3 for lesion in lesions), 1),
+        facts.get("contrast", {}).get("artery", ""),
+        round(study.grid.spacing[0], 4),
+        scanner.get("noise_hu", ""),
+        scanner.get("kernel", ""),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def write_index(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write index.csv."""
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
