@@ -24,6 +24,7 @@ class Simulation:
         emboli: Fewest and most emboli of a study that has some.
         burden_ml: Range that the total clot volume is clipped to, ml (drawn log-normally, median 6 ml).
         clot_hu: Mean HU of a clot.
+        occlusive: Chance that an embolus fills its artery, in arteries of a radius under 5 mm and in wider ones.
         chronic: Chance that an embolus hugs the wall or is a web, as old ones do.
         contrast_hu: Pulmonary trunk, HU above 0.
         timing: Chances of an early, good and late bolus (veins and left heart dark, similar, brighter).
@@ -62,6 +63,7 @@ class Simulation:
     emboli: tuple[int, int] = (1, 15)
     burden_ml: Range = (0.03, 60.0)
     clot_hu: Range = (30.0, 95.0)
+    occlusive: tuple[float, float] = (0.5, 0.3)
     chronic: float = 0.15
     contrast_hu: Range = (150.0, 600.0)
     timing: tuple[float, float, float] = (0.3, 0.5, 0.2)

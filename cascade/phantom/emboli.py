@@ -233,7 +233,10 @@ def _kind(radius: float, config: Simulation, rng: np.random.Generator) -> Kind:
         return "web" if rng.random() < 0.3 and radius < 6 else "eccentric"
     if radius < 2.0:
         return "occlusive"
-    chances = (0.5, 0.3, 0.2) if radius < 5 else (0.3, 0.45, 0.25)
+    small = radius < 5
+    occlusive = config.occlusive[0 if small else 1]
+    central = (1 - occlusive) * (0.6 if small else 9 / 14)
+    chances = (occlusive, central, 1 - occlusive - central)
     return ("occlusive", "central", "eccentric")[int(rng.choice(3, p=chances))]
 
 
