@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,18 +34,19 @@ def simulate_many(
         anatomies: Label maps that take turns by seed; none means procedural anatomies.
         workers: Processes; a study takes about 1.2 GB in each.
     """
-    jobs = ((config, seed, anatomies[seed % len(anatomies)] if anatomies else None, keep) for seed in seeds)
+    jobs = ((seed, anatomies[seed % len(anatomies)] if anatomies else None) for seed in seeds)
     if workers <= 1:
-        for job in jobs:
-            yield _one(*job)
+        for seed, anatomy in jobs:
+            yield _one(config, seed, anatomy, keep)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: deque[Future[T]] = deque(pool.submit(_one, *job) for job in itertools.islice(jobs, 2 * workers))
+        waiting: deque[Future[T]] = deque()
+        for seed, anatomy in jobs:
+            waiting.append(pool.submit(_one, config, seed, anatomy, keep))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
         while waiting:
-            done = waiting.popleft().result()
-            for job in itertools.islice(jobs, 1):
-                waiting.append(pool.submit(_one, *job))
-            yield done
+            yield waiting.popleft().result()
 
 
 def _one(config: Simulation, seed: int, anatomy: Path | None, keep: Callable[[int, Simulated], T]) -> T:
