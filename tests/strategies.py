@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import cc3d
 import numpy as np
@@ -110,6 +110,41 @@ def cropped(study: Study, box: Box) -> Study:
     affine = np.array(study.grid.affine)
     affine[:3, 3] = study.grid.to_mm(np.array([box.z0, box.y0, box.x0]))
     return Study(np.ascontiguousarray(study.hu[box.slices]), Grid(box.shape, affine))
+
+
+def moved(findings: Findings, box: Box, grid: Grid) -> Findings:
+    """Findings as they are on a part of the grid: what `cropped` does to a study, done to a belief."""
+    by = (box.z0, box.y0, box.x0)
+
+    def shift(one: Box) -> Box:
+        inner = (max(one.z0, box.z0), min(one.z1, box.z1), max(one.y0, box.y0), min(one.y1, box.y1))
+        z0, z1, y0, y1 = inner
+        x0, x1 = max(one.x0, box.x0), min(one.x1, box.x1)
+        return Box(z0 - by[0], z1 - by[0], y0 - by[1], y1 - by[1], x0 - by[2], x1 - by[2])
+
+    def part(field: Field | None) -> Field | None:
+        if field is None:
+            return None
+        to = shift(field.box)
+        return Field(field.full(findings.grid.shape)[box.slices][to.slices], to)
+
+    lungs, slices = findings.lungs, findings.slices
+    if lungs is not None:
+        offset = np.array([box.x0, box.y0, box.x0, box.y0], np.float32)
+        region = None if lungs.region is None else shift(lungs.region)
+        lungs = Lungs(lungs.boxes[box.z0 : box.z1] - offset, region)
+    if slices is not None:
+        slices = Slices(*(getattr(slices, f.name)[box.z0 : box.z1] for f in fields(slices)))
+    return replace(
+        findings,
+        grid=grid,
+        lungs=lungs,
+        slices=slices,
+        embolus=part(findings.embolus),
+        labels=part(findings.labels),
+        arteries=part(findings.arteries),
+        spread=part(findings.spread),
+    )
 
 
 orders = st.tuples(
