@@ -5,11 +5,14 @@ Exit codes: 0 ok, 1 an error of our own, 2 usage, 3 unusable input, 4 part of a 
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -70,7 +73,7 @@ class Program:
             command = self._parse(given)
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else USAGE
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _ended_politely():
             if not command.verbose:
                 # Remarks of libraries to their programmers; ours are findings, not Python warnings.
                 warnings.simplefilter("ignore")
@@ -105,6 +108,19 @@ def answer(command: Command) -> int:
         again = "run again with -vv for the traceback"
         print(f"error: E_INTERNAL: {type(error).__name__}: {one_line(error)}; {again}", file=sys.stderr)
         return OUR_ERROR
+
+
+@contextmanager
+def _ended_politely() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: half-written folders are taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def complain(error: CascadeError, about: str = "") -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import csv
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +42,18 @@ def test_the_same_seed_gives_the_same_bytes(simulated: Path, tmp_path: Path):
     assert len(files) > 10
     for path in files:
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(simulated)).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_set_leaves_nothing(how: signal.Signals, tmp_path: Path):
+    command = [sys.executable, "-m", "cascade", "simulate", "-n", "999", "-o", str(tmp_path / "set"), *SMALL]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not list(tmp_path.glob(".set.*")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(how)
+    assert process.wait() == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
