@@ -18,12 +18,13 @@ from torch import nn
 
 from cascade import bundle as bundles
 from cascade.bundle import PACKAGES, Bundle, Network, StageEntry, load, network_table, save
+from cascade.cascade import Cascade
 from cascade.errors import BundleError
 from cascade.findings import Field, Findings, Slices, same
 from cascade.fusion import Fusion
 from cascade.geometry import Box, Frame, Grid
 from cascade.registry import build
-from cascade.runtime import open_net
+from cascade.runtime import Choice, open_net
 from cascade.stage import Learned, Net
 from cascade.study import Study
 from cascade.weights_file import pack, unpack
@@ -378,12 +379,17 @@ def views_of(stage: Learned, count: int) -> NDArray[np.float32]:
     return np.stack([stage.view(STUDY, frame) for frame in chosen])
 
 
-@pytest.mark.parametrize("runtime", ["openvino", "openvino-bf16"])
-def test_law_5_the_shipped_weights_answer_alike_on_every_runtime(runtime: str) -> None:
+@pytest.fixture
+def shipped() -> Bundle:
+    """The bundle that comes with the package."""
     try:
-        shipped = load()
+        return load()
     except BundleError as error:
         pytest.skip(error.text)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "openvino-bf16"])
+def test_law_5_the_shipped_weights_answer_alike_on_every_runtime(shipped: Bundle, runtime: str) -> None:
     for reference, fast in zip(shipped.open("torch", "cpu"), shipped.open(runtime, "cpu"), strict=True):
         views = views_of(reference, 4)
         expected, got = reference.predict(views), fast.predict(views)
@@ -392,9 +398,26 @@ def test_law_5_the_shipped_weights_answer_alike_on_every_runtime(runtime: str) -
             assert np.abs(got[..., 4:] - expected[..., 4:])[sure].max(initial=0) <= 0.02
             assert np.abs(got[..., :4] - expected[..., :4])[sure].max(initial=0) <= 1.0  # pixels
         elif expected.ndim == 2:
-            assert np.abs(got - expected).max() <= 0.01, reference.name
+            # One slice may move a little more than the exam may: bfloat16 keeps 8 bits of every number.
+            assert np.abs(got - expected).max() <= 0.03, reference.name
+            assert np.abs(got - expected).mean() <= 0.01, reference.name
         else:
             for channel in range(2):
                 masks = [one[:, channel] >= 0.5 for one in (got, expected)]
                 assert masks[1].sum() < 50 or dice(*masks) >= 0.98
             assert np.abs(got - expected).mean() <= 0.002
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["openvino", "openvino-bf16"])
+def test_law_5_the_shipped_cascade_decides_alike_on_every_runtime(shipped: Bundle, runtime: str) -> None:
+    expected, got = (
+        Cascade(shipped.open(name, "cpu"), shipped, Choice(name, "cpu"))(STUDY) for name in ("torch", runtime)
+    )
+    assert expected.exam is not None
+    assert got.exam is not None
+    assert got.exam.decision == expected.exam.decision
+    if expected.exam.probability is not None:
+        assert got.exam.probability == pytest.approx(expected.exam.probability, abs=0.01)
+    masks = [one.mask() for one in (got, expected)]
+    assert masks[1].sum() < 50 or dice(*masks) >= 0.98

@@ -59,7 +59,9 @@ class Fusion:
         candidates = find(findings, self.parameters.lesions)
         odds = _odds(self.parameters, candidates)
         findings = _with_lesions(findings, candidates, odds, self.parameters.lesions.threshold)
-        warnings = findings.warnings + verdict.warnings
+        # What the reader remarked with the same code, the gate says with its consequence.
+        said = {note.code for note in verdict.warnings}
+        warnings = tuple(note for note in findings.warnings if note.code not in said) + verdict.warnings
         if verdict.abstain:
             exam = Exam("abstain", reason=" ".join(f"{n.code}: {n.text}." for n in verdict.abstain))
         elif not self.parameters.fitted:
