@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade.errors import UsageError
@@ -25,14 +24,12 @@ class Blueprint:
         build: Makes the torch module with its weights, in evaluation mode.
         key: Changes whenever the built network would answer otherwise; names its compiled form. Empty: no cache.
         input: Shape of one sample `[channel, y, x]`; None where only the first batch tells.
-        compiled: A folder of compiled forms that came with the weights, checked by whoever says so.
     """
 
     name: str
     build: Callable[[], nn.Module]
     key: str = ""
     input: tuple[int, int, int] | None = None
-    compiled: Path | None = None
 
 
 def open_net(network: Blueprint | nn.Module, *, runtime: str = "torch", device: str = "cpu") -> Net:

@@ -6,6 +6,7 @@ that reads them, versions), and the files hold a graph and numbers, no code.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -76,19 +77,15 @@ class OpenVinoNet:
         return [compiled.create_infer_request() for _ in range(streams)]
 
     def _model(self, shape: tuple[int, ...]) -> Any:
-        """The graph, from the weights' own folder, from the cache, or converted now."""
+        """The graph, from the cache or converted now."""
         if not self.blueprint.key:
             return convert(self.blueprint, shape)
-        name = compiled_name(self.blueprint.key, shape)
-        cache = cache_folder() / "openvino"
-        for folder in (self.blueprint.compiled, cache):
-            if folder is not None and (folder / name).is_file() and (folder / name).with_suffix(".bin").is_file():
-                try:
-                    return self.core.read_model(folder / name)
-                except RuntimeError:
-                    continue  # an unreadable form is made anew
+        path = cache_folder() / "openvino" / compiled_name(self.blueprint.key, shape)
+        if path.is_file() and path.with_suffix(".bin").is_file():
+            with contextlib.suppress(RuntimeError):  # an unreadable form is made anew
+                return self.core.read_model(path)
         model = convert(self.blueprint, shape)
-        keep(model, cache / name)
+        keep(model, path)
         return model
 
 
