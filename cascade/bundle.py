@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +19,7 @@ from cascade.errors import BundleError, UsageError
 from cascade.fusion import FusionParameters
 from cascade.registry import build, nearest
 from cascade.runtime import Blueprint, open_net
-from cascade.weights_file import pack, read_header, unpack
+from cascade.weights_file import pack, read_header, read_plain, unpack, write_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 PACKAGES = ("detectors", "classifiers", "segmenters")
 ORDER = ("lung_detector", "lung_filter", "siamese", "embolus")
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
 
 
 def stage_classes() -> dict[str, type[Learned]]:
@@ -207,11 +204,11 @@ def save(bundle: Bundle, folder: Path | str) -> Bundle:
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{entry.stage}.{net.name}.safetensors": net for entry in bundle.stages for net in entry.networks}
     for name, net in files.items():
-        _write(folder / name, net.blob)
+        write_whole(folder / name, net.blob)
     if bundle.card:
-        _write(folder / "card.md", bundle.card.encode())
+        write_whole(folder / "card.md", bundle.card.encode())
     text = json.dumps(_manifest(bundle), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(folder / "manifest.json", text.encode())
+    write_whole(folder / "manifest.json", text.encode())
     for name in before:
         if name not in files:
             (folder / name).unlink()
@@ -227,7 +224,7 @@ def load(folder: Path | str | None = None) -> Bundle:
     folder = default_path() if folder is None else Path(folder)
     if not (folder / "manifest.json").is_file() and (folder / "bundle" / "manifest.json").is_file():
         folder = folder / "bundle"
-    text = _read(folder, "manifest.json")
+    text = read_plain(folder, "manifest.json")
     try:
         manifest = json.loads(text)
     except ValueError as error:
@@ -330,7 +327,7 @@ def _network(folder: Path, stage: str, item: Mapping[str, Any]) -> Network:
         raise BundleError(
             f"stage {stage!r} names an unknown network {name!r}; {nearest(str(name), table)}", "E_UNKNOWN_NETWORK"
         )
-    blob = _read(folder, file)
+    blob = read_plain(folder, file)
     got = hashlib.sha256(blob).hexdigest()
     if got != item["sha256"]:
         raise BundleError(
@@ -392,22 +389,3 @@ def _version(library: str) -> str:
 
 def _place(entry: StageEntry) -> int:
     return ORDER.index(entry.stage) if entry.stage in ORDER else len(ORDER)
-
-
-def _read(folder: Path, name: str) -> bytes:
-    if not isinstance(name, str) or not _PLAIN.fullmatch(name):
-        raise BundleError(
-            f"the manifest names the file {name!r}; only plain names inside the bundle are read", "E_MANIFEST"
-        )
-    path = folder / name
-    if not path.is_file():
-        raise BundleError(f"{path} is missing; get the bundle again, or name another with --bundle", "E_NO_BUNDLE")
-    if path.is_symlink() and path.resolve().parent != folder.resolve():
-        raise BundleError(f"{path} points outside the bundle; get the bundle again", "E_MANIFEST")
-    return path.read_bytes()
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)

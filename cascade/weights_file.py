@@ -1,15 +1,21 @@
-"""A network's weights as the bytes of one safetensors file, and back."""
+"""The files of a bundle: a network's weights as the bytes of one safetensors file, and back."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascade.config import to_json
+from cascade.errors import BundleError
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], name: str, arguments: Mapping[str, Any]) -> bytes:
@@ -64,3 +70,28 @@ def _stored(value: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         half = value.astype(np.float16)
     return half if np.isfinite(half).all() else value.astype(np.float32)
+
+
+def read_plain(folder: Path, name: str) -> bytes:
+    """The bytes of a file that lies in a bundle's folder itself.
+
+    Raises:
+        BundleError: The name is no plain one, the file is missing, or it is a link to elsewhere.
+    """
+    if not isinstance(name, str) or not _PLAIN.fullmatch(name):
+        raise BundleError(
+            f"the manifest names the file {name!r}; only plain names inside the bundle are read", "E_MANIFEST"
+        )
+    path = folder / name
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; get the bundle again, or name another with --bundle", "E_NO_BUNDLE")
+    if path.is_symlink() and path.resolve().parent != folder.resolve():
+        raise BundleError(f"{path} points outside the bundle; get the bundle again", "E_MANIFEST")
+    return path.read_bytes()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is whole or as it was."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
+    part.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from cascade import bundle as bundles
 from cascade.bundle import PACKAGES, Bundle, Network, StageEntry, load, network_table, save
 from cascade.cascade import Cascade
 from cascade.errors import BundleError
-from cascade.findings import Field, Findings, Slices, same
+from cascade.findings import Findings, Slices, same
 from cascade.fusion import Fusion
 from cascade.geometry import Box, Frame, Grid
 from cascade.registry import build
@@ -28,6 +28,7 @@ from cascade.runtime import Choice, open_net
 from cascade.stage import Learned, Net
 from cascade.study import Study
 from cascade.weights_file import pack, unpack
+from tests.agreement import agreement, dice, differences
 from tests.small_bundle import SMALL, parameters
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest, cropped, moved, orders, stored
 
@@ -101,39 +102,6 @@ def perfect(stage: Learned, study: Study, truth: Findings) -> Findings:
     frames = stage.frames(study, known)
     assert len(frames) > 0
     return stage.record(study, known, [(frame, stage.target(study, truth, frame)) for frame in frames])
-
-
-def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    return float(2 * (a & b).sum() / max(a.sum() + b.sum(), 1))
-
-
-def agreement(found: Findings, truth: Findings) -> dict[str, float]:
-    """How well each field that was filled agrees with the truth: 1 is perfect."""
-    scores: dict[str, float] = {}
-    if found.lungs is not None and truth.lungs is not None and found.lungs is not truth.lungs:
-        scores["lungs"] = box_agreement(found.lungs.boxes, truth.lungs.boxes)
-    for name in ("lung", "pe_filter", "pe_siamese"):
-        got, expected = (getattr(one.slices, name) for one in (found, truth))
-        if np.isfinite(got).any():
-            seen = np.isfinite(got)
-            scores[name] = float(((got[seen] >= 0.5) == (expected[seen] >= 0.5)).mean())
-    for name in ("embolus", "arteries"):
-        field: Field | None = getattr(found, name)
-        if field is not None:
-            mask = getattr(truth, name).full(truth.grid.shape) >= 128
-            scores[name] = dice(field.full(truth.grid.shape) >= 128, mask)
-    return scores
-
-
-def box_agreement(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Mean overlap over the slices and sides where both see a lung; 0 where one side is never seen."""
-    both = np.isfinite(got).all(axis=2) & np.isfinite(expected).all(axis=2)
-    if not both.any(axis=0).all() or both.sum() < 0.8 * np.isfinite(expected).all(axis=2).sum():
-        return 0.0
-    a, b = got[both], expected[both]
-    shared = np.prod(np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0), axis=1)
-    areas = [np.prod(one[:, 2:] - one[:, :2], axis=1) for one in (a, b)]
-    return float((shared / (areas[0] + areas[1] - shared)).mean())
 
 
 def fine(name: str) -> Learned:
@@ -245,25 +213,6 @@ def test_law_3_one_changed_byte_a_missing_file_and_another_class_are_refused(
 
 
 # 4. The patient does not move.
-
-
-def differences(a: Findings, b: Findings) -> dict[str, float]:
-    """How far two findings of one grid lie apart, field by field: voxels for boxes, probabilities otherwise."""
-    far: dict[str, float] = {}
-    if a.lungs is not None and b.lungs is not None:
-        assert np.array_equal(np.isfinite(a.lungs.boxes), np.isfinite(b.lungs.boxes))
-        far["lungs"] = float(np.nanmax(np.abs(a.lungs.boxes - b.lungs.boxes), initial=0))
-    if a.slices is not None and b.slices is not None:
-        for name in ("lung", "pe_filter", "pe_siamese"):
-            one, other = getattr(a.slices, name), getattr(b.slices, name)
-            assert np.array_equal(np.isfinite(one), np.isfinite(other)), name
-            far[name] = float(np.nanmax(np.abs(one - other), initial=0))
-    for name in ("embolus", "arteries", "spread"):
-        fields: Sequence[Field | None] = (getattr(a, name), getattr(b, name))
-        if fields[0] is not None and fields[1] is not None:
-            full = [field.full(a.grid.shape).astype(int) for field in fields if field is not None]
-            far[name] = float(np.abs(full[0] - full[1]).max()) / 255
-    return far
 
 
 @functools.cache
