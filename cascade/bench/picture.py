@@ -141,4 +141,4 @@ def _scores(axis: Any, study: Study, findings: Findings, known: NDArray[np.bool_
     axis.set_ylim(-0.02, 1.02)
     axis.set_xlabel("z, mm (feet to head)", color="white", fontsize=8)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc="upper left", fontsize=7, ncols=4, facecolor="black", labelcolor="white", framealpha=0.6)
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=7, ncols=4, frameon=False, labelcolor="white")

@@ -30,7 +30,7 @@ class Timing:
         stages: Seconds of each stage, in their order; what the program itself says in run.json.
         wall_s: From the start of the process to its end.
         cpu_s: CPU time of the process, all threads.
-        peak_mb: Most resident memory, MB.
+        peak_mb: Most resident memory, MB (10^6 bytes).
     """
 
     stages: dict[str, float]
@@ -69,7 +69,7 @@ def time_run(study: Path, options: Sequence[str] = ()) -> Timing:
             stages={name: float(s) for name, s in json.loads((out / "run.json").read_text())["seconds"].items()},
             wall_s=wall_s,
             cpu_s=usage.ru_utime + usage.ru_stime,
-            peak_mb=usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2),
+            peak_mb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
         )
 
 
