@@ -148,9 +148,8 @@ class Speed(Command):
         table.show(f"{study.name}, median of {self.repeat}", rows)
         print(f"CPU time {timing.cpu_s:.1f} s, peak memory {timing.peak_mb:.0f} MB (first run {first.peak_mb:.0f} MB)")
         if self.out is not None:
-            table.write(
-                self.out, "speed", rows, {"cpu_s": timing.cpu_s, "peak_mb": timing.peak_mb, "repeat": self.repeat}
-            )
+            more = {"cpu_s": timing.cpu_s, "peak_mb": timing.peak_mb, "first_peak_mb": first.peak_mb}
+            table.write(self.out, "speed", rows, {**more, "repeat": self.repeat})
         return OK
 
 
