@@ -5,7 +5,7 @@
 #   make check                format, lint, types, imports, fast tests
 PYTHON := python3
 VENV := .venv
-SEED := 1
+SEED := 5
 OUT := demo
 BIN := $(VENV)/bin
 # Named after what it was installed from, so that a changed pin installs again and nothing else does.

@@ -86,7 +86,9 @@ def caption(findings: Findings) -> str:
     if exam is None:
         return "no decision"
     chance = "" if exam.probability is None else f", probability {exam.probability:.2f}"
-    return f"{exam.decision}{chance}; {len(findings.lesions or ())} lesions. Research only, not a medical device."
+    count = len(findings.lesions or ())
+    lesions_found = "1 lesion" if count == 1 else f"{count} lesions"
+    return f"{exam.decision}{chance}; {lesions_found}. Research only, not a medical device."
 
 
 def centre(

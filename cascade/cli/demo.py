@@ -44,7 +44,7 @@ class Demo(Command):
 
     study: Positional[Annotated[Path | None, arg(metavar="[STUDY]")]] = None
     out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")] = Path("demo")
-    seed: int = 1
+    seed: int = 5
     series: Series = None
     bundle: Bundle = None
     device: Device = "auto"
