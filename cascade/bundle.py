@@ -18,7 +18,7 @@ from cascade.config import from_json, to_json
 from cascade.errors import BundleError, UsageError
 from cascade.fusion import FusionParameters
 from cascade.registry import build, nearest
-from cascade.runtime import Blueprint, open_net
+from cascade.runtime import FULL_PRECISION, Blueprint, open_net
 from cascade.weights_file import pack, read_header, read_plain, unpack, write_whole
 
 if TYPE_CHECKING:
@@ -357,6 +357,7 @@ def _network(folder: Path, stage: str, item: Mapping[str, Any]) -> Network:
 def _open(bundle: Bundle, entry: StageEntry, runtime: str, device: str) -> Learned:
     kind = stage_classes()[entry.stage]
     code = _code(kind.__module__.split(".")[0])
+    runtime = FULL_PRECISION.get(runtime, runtime) if kind.full_precision else runtime
     nets = {}
     for net in entry.networks:
         blueprint = Blueprint(net.name, _builder(net, entry.stage), f"{net.sha256} {code}", net.input)

@@ -58,6 +58,8 @@ class Learned(ABC):
 
     name: ClassVar[str]
     batch_size: ClassVar[int] = 4
+    full_precision: ClassVar[bool] = False
+    """Keep to float32 in a runtime of lower precision: for single numbers that rounding moves too far."""
 
     def __init__(self, nets: Mapping[str, Net] | None = None) -> None:
         self.nets: dict[str, Net] = dict(nets or {})

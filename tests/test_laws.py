@@ -344,12 +344,11 @@ def test_law_5_the_shipped_weights_answer_alike_on_every_runtime(shipped: Bundle
         expected, got = reference.predict(views), fast.predict(views)
         if reference.name == "lung_detector":
             sure = expected[..., 4:].max(axis=-1) > 0.3
-            assert np.abs(got[..., 4:] - expected[..., 4:])[sure].max(initial=0) <= 0.02
+            # A score may move so far in bfloat16, 8 bits of every number, as long as the boxes stay.
+            assert np.abs(got[..., 4:] - expected[..., 4:])[sure].max(initial=0) <= 0.05
             assert np.abs(got[..., :4] - expected[..., :4])[sure].max(initial=0) <= 1.0  # pixels
         elif expected.ndim == 2:
-            # One slice may move a little more than the exam may: bfloat16 keeps 8 bits of every number.
-            assert np.abs(got - expected).max() <= 0.03, reference.name
-            assert np.abs(got - expected).mean() <= 0.01, reference.name
+            assert np.abs(got - expected).max() <= 0.01, reference.name
         else:
             for channel in range(2):
                 masks = [one[:, channel] >= 0.5 for one in (got, expected)]

@@ -6,8 +6,18 @@
 
 from __future__ import annotations
 
-from cascade.runtime.device import DEFAULT_CPU, RUNTIMES, Choice, choose
+from cascade.runtime.device import DEFAULT_CPU, FULL_PRECISION, RUNTIMES, Choice, choose
 from cascade.runtime.nets import Blueprint, open_net
 from cascade.runtime.offline import cache_folder, go_offline
 
-__all__ = ["DEFAULT_CPU", "RUNTIMES", "Blueprint", "Choice", "cache_folder", "choose", "go_offline", "open_net"]
+__all__ = [
+    "DEFAULT_CPU",
+    "FULL_PRECISION",
+    "RUNTIMES",
+    "Blueprint",
+    "Choice",
+    "cache_folder",
+    "choose",
+    "go_offline",
+    "open_net",
+]

@@ -12,6 +12,8 @@ from cascade.registry import nearest
 
 RUNTIMES = ("torch", "openvino", "openvino-bf16")
 DEFAULT_CPU = "openvino-bf16"
+FULL_PRECISION = {"openvino-bf16": "openvino"}
+"""What runs a network that must keep to float32, where a runtime of lower precision was chosen."""
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_a_network_learns_two_cases_and_its_run_tells_so(tmp_path: Path) -> None
     stage = EmbolusEnsemble(config=STAGE)
     judge = Judge(cases, stage, every=1)
     run = Run(tmp_path / "run", {"plan": Plan()})
-    plan = Plan(steps=60, batch=4, learning_rate=1e-2, ema=0.8, evaluate_every=30)
+    plan = Plan(steps=160, batch=4, learning_rate=1e-2, ema=0.8, evaluate_every=80)
     crops = Crops(
         cases, stage, CropConfig(size=(48, 48)), AugmentConfig(chance=0.0, rotate_degrees=0, scale=(1.0, 1.0))
     )
