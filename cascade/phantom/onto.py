@@ -22,6 +22,7 @@ from cascade.phantom import emboli, tree
 from cascade.phantom.canvas import Canvas
 from cascade.phantom.config import Simulation
 from cascade.phantom.errors import PhantomError
+from cascade.phantom.truth import lesions_of
 from cascade.study import Study
 
 CANVAS_MM = 1.0
@@ -104,7 +105,7 @@ def paint_onto(
     whole = tuple(slice(0, n) for n in canvas.shape)
     paths = arteries.growth.paths(160, rng)
     box = (whole[0], whole[1], whole[2])
-    fraction, numbers, _ = emboli.paint(canvas, box, arteries.blood, paths, config, rng)
+    fraction, numbers, clots = emboli.paint(canvas, box, arteries.blood, paths, config, rng)
     change = canvas.hu - arteries.canvas.hu
 
     hu = np.array(study.hu)
@@ -121,14 +122,26 @@ def paint_onto(
         ndimage.grey_dilation(numbers, size=(3, 3, 3)).astype(np.float32), arteries.zoom, shape, order=0
     )
     labels[part] = np.where(solid, nearest, 0)
+    right, left = _halves(truth, hu.shape)
+    lesions, labels = lesions_of(study.grid, labels, {c.number: c.place for c in clots}, right, left)
     everything = Box(0, hu.shape[0], 0, hu.shape[1], 0, hu.shape[2])
     known = replace(
         truth,
         embolus=Field(mask, everything),
-        labels=Field(labels, everything),
+        labels=Field(np.ascontiguousarray(labels), everything),
+        lesions=tuple(lesions),
         exam=Exam("positive" if mask.any() else "negative"),
     )
     return Study(hu, study.grid, study.facts, (), study.warnings), known
+
+
+def _halves(truth: Findings, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What lies right and left of the middle between the lungs; of the picture where no slice shows both."""
+    inner = np.full((1, 2), shape[2] / 2) if truth.lungs is None else truth.lungs.boxes[:, (0, 1), (2, 0)]
+    both = inner[np.isfinite(inner).all(axis=1)]
+    middle = round(float(np.median(both))) if len(both) else shape[2] // 2
+    right = np.broadcast_to(np.arange(shape[2]) < middle, shape)
+    return right, ~right
 
 
 def _blood(hu: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:

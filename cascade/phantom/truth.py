@@ -53,7 +53,7 @@ def findings(
     if clot_box is not None:
         region = clot_box if region is None else region.join(clot_box)
     box = region or Box(0, 1, 0, 1, 0, 1)
-    lesions, named = _lesions(grid, instance, places, right, left)
+    lesions, named = lesions_of(grid, instance, places, right, left)
     pe: NDArray[np.float32] = np.asarray(instance.any((1, 2)), np.float32)
     artery = np.where(labels[box.slices] == LABELS["artery"], 255, 0).astype(np.uint8)
     exam = Exam(
@@ -99,14 +99,22 @@ def sides(labels: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool
     return lung & is_right, lung & ~is_right
 
 
-def _lesions(
+def lesions_of(
     grid: Grid,
     instance: NDArray[np.uint8],
     places: Mapping[int, str],
     right: NDArray[np.bool_],
     left: NDArray[np.bool_],
 ) -> tuple[list[Lesion], NDArray[np.uint8]]:
-    """Lesions by falling volume, and the map numbered like them."""
+    """Lesions by falling volume, and the map numbered like them.
+
+    Args:
+        grid: The study's.
+        instance: Number of the clot in each voxel `[z, y, x]`, 0 for none.
+        places: Place of each number, where known.
+        right: The right lung `[z, y, x]`, or what lies right of the middle.
+        left: The left lung, likewise.
+    """
     counts = np.bincount(instance.ravel(), minlength=256)
     numbers = sorted((int(n) for n in np.flatnonzero(counts) if n), key=lambda n: (-int(counts[n]), n))
     renumber = np.zeros(256, np.uint8)

@@ -1,0 +1,59 @@
+"""Clots painted into a scan's own arteries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cascade.findings import Field, Findings
+from cascade.geometry import Box, Grid
+from cascade.phantom import PhantomError, Simulation
+from cascade.phantom.onto import find_arteries, paint_onto
+from cascade.study import Study
+
+
+def scan() -> tuple[Study, Field]:
+    """A bright tube that forks into the patient's right and left, in soft tissue with noise."""
+    grid = Grid.simple((60, 80, 120), (1.5, 1.0, 1.0))
+    z, y, x = np.indices(grid.shape)
+    stem = (z < 30) & ((y - 40) ** 2 + (x - 60) ** 2 < 100)
+    arms = (np.abs(z - 30) * 1.5 < 8) & ((y - 40) ** 2 + ((z - 30) * 1.5) ** 2 < 64) & (np.abs(x - 60) < 50)
+    artery = stem | arms
+    noise = np.random.default_rng(0).normal(0, 10, grid.shape)
+    whole = Box(0, 60, 0, 80, 0, 120)
+    return Study((np.where(artery, 350, 40) + noise).astype(np.int16), grid), Field(
+        (255 * artery).astype(np.uint8), whole
+    )
+
+
+def test_a_painted_clot_is_dark_lies_in_the_artery_and_leaves_the_rest_as_it_was() -> None:
+    study, arteries = scan()
+    painted, truth = paint_onto(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
+    clot = truth.mask()
+    assert clot.any()
+    assert arteries.values[clot].mean() > 0.95 * 255
+    assert painted.hu[clot].mean() < 160 < study.hu[clot].mean()
+    assert np.array_equal(painted.hu[arteries.values == 0][::7], study.hu[arteries.values == 0][::7]) or (
+        np.abs(painted.hu.astype(int) - study.hu)[arteries.values == 0].mean() < 1
+    )
+
+
+def test_the_lesions_of_a_painted_scan_are_listed_with_their_volume() -> None:
+    study, arteries = scan()
+    _, truth = paint_onto(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
+    assert truth.lesions
+    assert sum(lesion.voxels for lesion in truth.lesions) == np.count_nonzero(truth.lesion_mask())
+
+
+def test_the_same_seed_paints_the_same_clots() -> None:
+    study, arteries = scan()
+    found = find_arteries(study, arteries)
+    first, second = (paint_onto(study, Findings(study.grid), found, Simulation(), 5)[0] for _ in range(2))
+    assert np.array_equal(first.hu, second.hu)
+
+
+def test_a_scan_without_bright_arteries_is_refused() -> None:
+    study, arteries = scan()
+    dark = Study(np.full(study.hu.shape, 40, np.int16), study.grid)
+    with pytest.raises(PhantomError):
+        find_arteries(dark, arteries)
