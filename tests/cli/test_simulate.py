@@ -47,7 +47,10 @@ def test_the_same_seed_gives_the_same_bytes(simulated: Path, tmp_path: Path):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_set_leaves_nothing(how: signal.Signals, tmp_path: Path):
     command = [sys.executable, "-m", "cascade", "simulate", "-n", "999", "-o", str(tmp_path / "set"), *SMALL]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    # A shell that runs the tests in the background has them ignore SIGINT, and a child would inherit that.
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
     while not list(tmp_path.glob(".set.*")):
         time.sleep(0.02)
         assert process.poll() is None
