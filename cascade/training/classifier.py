@@ -22,7 +22,7 @@ from cascade.training import negatives
 from cascade.training.augment import AugmentConfig
 from cascade.training.case import Case
 from cascade.training.datasets import open_cases
-from cascade.training.loop import Plan, fit, start_from
+from cascade.training.loop import Plan, fit, seeded, start_from
 from cascade.training.losses import bce
 from cascade.training.planes import Change, Judge, Plane, PlaneConfig, Planes, collect
 from cascade.training.run import Run
@@ -121,6 +121,7 @@ def train_classifier(
         for plane in collect(with_lung_slices(case), learned, planes.margin, most)
     ]
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
+    seeded(plan)
     network = build(NETWORKS, net, arguments)
     if start is not None:
         start_from(network, start)

@@ -75,7 +75,7 @@ def fit(
     Returns:
         The averaged network: the best evaluated one, or the last where nothing was evaluated.
     """
-    torch.manual_seed(plan.seed)
+    seeded(plan)
     rng = np.random.default_rng(plan.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -150,6 +150,11 @@ def moving_average(decay: float) -> Average:
                 mean.copy_(value)
 
     return update
+
+
+def seeded(plan: Plan) -> None:
+    """Begin torch's random numbers at the seed: before a network is built, so that its start weights are the seed's."""
+    torch.manual_seed(plan.seed)
 
 
 def start_from(network: nn.Module, path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from cascade.training.augment import AugmentConfig
 from cascade.training.case import Case, thin
 from cascade.training.crops import CropConfig, Crops, Judge
 from cascade.training.datasets import open_cases
-from cascade.training.loop import Plan, fit, start_from
+from cascade.training.loop import Plan, fit, seeded, start_from
 from cascade.training.losses import embolus_and_artery
 from cascade.training.run import Run
 from segmenters import NETWORKS
@@ -59,6 +59,7 @@ def train_segmenter(
     learn, held = (prepared(folders, stage) for folders in (data, validation))
     refuse_shared_patients(learn, held)
     arguments = dict(arguments or {})
+    seeded(plan)
     network = build(NETWORKS, net, arguments)
     if start is not None:
         start_from(network, start)
