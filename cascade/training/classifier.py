@@ -129,10 +129,10 @@ def train_classifier(
         network.start_from_imagenet()
     asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "planes": planes}
     run = Run(out, {**asked, "slices": len(learn), "validation": len(held), "start": str(start or "")})
-    judge = Judge(held, learned, QUESTIONS[stage], planes.margin) if held else None
+    judge = Judge(held, learned, QUESTIONS[stage], planes.margin, plan.workers) if held else None
     change = gas(config.pixel_mm) if stage == "lung_filter" else None
     trained = fit(network, Planes(learn, learned, class_of, planes, change), bce, plan, run, judge)
-    figures = judge(trained) if judge else {}
+    figures = run.figures("best")
     shape = (3, config.size, config.size)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     return save((base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,))), out / "bundle")

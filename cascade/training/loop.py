@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,12 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cascade.errors import CascadeError
+from cascade.training.feed import Batch, feed, usual_workers
 from cascade.training.losses import Loss
 from cascade.training.run import Run
+from cascade.training.state import put_back, taken
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
-Weights = tuple[torch.Tensor, ...] | list[torch.Tensor]
-Average = Callable[[Weights, Weights, torch.Tensor | int], None]
+Weights = list[torch.Tensor]
+Average = Callable[[Weights, Weights, int], None]
+
+_LOOK_EVERY = 50
+"""Steps between looks at the figures, which are the only times a step waits for the device."""
 
 
 class Sampler(Protocol):
@@ -45,6 +54,7 @@ class Plan:
         evaluate_every: Steps between evaluations.
         minutes: Stop the clock here: the schedule is stretched or shrunk to fit; 0 for no limit.
         seed: Of everything random.
+        workers: Processes that draw samples; 0 for the training's own. The samples are the same for any number.
     """
 
     steps: int = 4000
@@ -57,6 +67,7 @@ class Plan:
     evaluate_every: int = 500
     minutes: float = 0.0
     seed: int = 0
+    workers: int = field(default_factory=usual_workers)
 
 
 def fit(
@@ -76,53 +87,92 @@ def fit(
         The averaged network: the best evaluated one, or the last where nothing was evaluated.
     """
     seeded(plan)
-    rng = np.random.default_rng(plan.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=moving_average(plan.ema), use_buffers=True)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    torch.backends.cudnn.benchmark = True  # batches are of one size
+    average = copy.deepcopy(network).eval()
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=device.type == "cuda"
+    )
+    update = moving_average(plan.ema)
     start, best, kept = time.monotonic(), -math.inf, False
-    for step in range(plan.steps):
-        spent = (time.monotonic() - start) / (60 * plan.minutes) if plan.minutes else 0.0
-        done = max(step / plan.steps, min(spent, 1.0))
-        rate = schedule(done, plan)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    good, factor = taken(network, average, optimizer), 1.0
+    # Nothing in a step waits for the device: what it computes is looked at every few steps.
+    with closing(batches_of(sampler, plan, device)) as batches:
+        for step in range(plan.steps):
+            began = time.monotonic()
+            spent = (began - start) / (60 * plan.minutes) if plan.minutes else 0.0
+            done = max(step / plan.steps, min(spent, 1.0))
+            rate = factor * schedule(done, plan)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
 
-        waited = time.monotonic()
-        views, targets = zip(*(sampler.draw(rng) for _ in range(plan.batch)), strict=True)
-        x = torch.from_numpy(np.stack(views)).to(device, memory_format=torch.channels_last)
-        y = torch.from_numpy(np.stack(targets)).to(device)
-        waited = time.monotonic() - waited
+            x, y = next(batches)
+            waited = time.monotonic() - began
 
-        network.train()
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = network(x)
-        loss = criterion(logits.float(), y)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
-        if bool(torch.isfinite(norm)):
+            network.train()
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                logits = network(x)
+            loss = criterion(logits.float(), y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
             optimizer.step()
-            average.update_parameters(network)
-        run.step(step, loss=loss.item(), learning_rate=rate, gradient_norm=float(norm), data_seconds=waited)
+            update(list(weights_of(average)), list(weights_of(network)), step)
+            run.step(
+                step,
+                loss=loss.detach(),
+                learning_rate=rate,
+                gradient_norm=norm.detach(),
+                data_seconds=waited,
+                seconds=time.monotonic() - began,
+            )
 
-        last = step + 1 == plan.steps or done >= 1.0
-        if last or (step + 1) % plan.evaluate_every == 0:
-            averaged = average.module.eval()
-            figures = evaluate(averaged) if evaluate else {}
-            run.keep(averaged, "last", {"step": step + 1, **figures})
-            if figures.get("score", 0.0) > best or not figures:
-                best = figures.get("score", best)
-                kept = True
-                run.keep(averaged, "best", {"step": step + 1, **figures})
-            run.epoch(step + 1, figures)
-        if last:
-            break
+            last = step + 1 == plan.steps or done >= 1.0
+            evaluated = last or (step + 1) % plan.evaluate_every == 0
+            if evaluated or (step + 1) % _LOOK_EVERY == 0:
+                if run.flush():
+                    good = taken(network, average, optimizer)
+                else:
+                    put_back(good, network, average, optimizer)
+                    factor = halved(factor, step)
+            if evaluated:
+                figures = evaluate(average) if evaluate else {}
+                run.keep(average, "last", {"step": step + 1, **figures})
+                if figures.get("score", 0.0) > best or not figures:
+                    best = figures.get("score", best)
+                    kept = True
+                    run.keep(average, "best", {"step": step + 1, **figures})
+                run.epoch(step + 1, figures)
+            if last:
+                break
     if kept:
-        run.restore(average.module, "best")
-    module: nn.Module = average.module.eval().to("cpu")
-    return module
+        run.restore(average, "best")
+    return average.to("cpu")
+
+
+def batches_of(sampler: Sampler, plan: Plan, device: torch.device) -> Generator[Batch]:
+    """The plan's batches, from the first on. Sample `i` is drawn by the numbers of (seed, i), whoever draws it."""
+
+    def draw(i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return sampler.draw(np.random.default_rng([plan.seed, i]))
+
+    return feed(draw, range(plan.steps * plan.batch), plan.batch, plan.workers, device)
+
+
+def halved(factor: float, step: int) -> float:
+    """Half of the factor on the learning rate.
+
+    Raises:
+        CascadeError: It was halved so often that the rate is not what is wrong.
+    """
+    if factor < 1e-3:
+        raise CascadeError(
+            "E_DIVERGED",
+            f"the loss is not finite near step {step + 1}, at a thousandth of the learning rate too; "
+            "look for values in the data that are not finite",
+        )
+    return factor / 2
 
 
 def schedule(done: float, plan: Plan) -> float:
@@ -136,20 +186,26 @@ def schedule(done: float, plan: Plan) -> float:
 def moving_average(decay: float) -> Average:
     """An update of averaged weights that forgets faster while few were seen, so that the start does not stay in.
 
-    After `n` steps the decay is `(1 + n) / (10 + n)`, and `decay` at most.
+    After `n` steps the decay is `(1 + n) / (10 + n)`, and `decay` at most; the first update (`n` = 0) is a copy.
     """
 
     @torch.no_grad()
-    def update(averaged: Weights, current: Weights, seen: torch.Tensor | int) -> None:
-        n = float(seen)
-        share = 1 - min(decay, (1 + n) / (10 + n))
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value.to(mean.dtype), share)
-            else:
+    def update(averaged: Weights, current: Weights, seen: int) -> None:
+        share = 1 - min(decay, (1 + seen) / (10 + seen)) if seen else 1.0
+        pairs = list(zip(averaged, current, strict=True))
+        means = [mean for mean, _ in pairs if mean.is_floating_point()]
+        values = [value for mean, value in pairs if mean.is_floating_point()]
+        torch._foreach_lerp_(means, values, share)
+        for mean, value in pairs:
+            if not mean.is_floating_point():
                 mean.copy_(value)
 
     return update
+
+
+def weights_of(network: nn.Module) -> Iterator[torch.Tensor]:
+    """All that makes a network what it is: parameters and buffers."""
+    return itertools.chain(network.parameters(), network.buffers())
 
 
 def seeded(plan: Plan) -> None:

@@ -1,4 +1,7 @@
-"""Losses that know what is unknown: a NaN in a target is not learned from."""
+"""Losses that know what is unknown: a NaN in a target is not learned from.
+
+Unknown elements are masked, never picked out: picking waits for the device to count them, at every step.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def bce(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Mean binary cross entropy over the known elements; 0 where none is known. Same shapes."""
     known = ~torch.isnan(target)
-    if not bool(known.any()):
-        return logits.sum() * 0
-    return F.binary_cross_entropy_with_logits(logits[known].float(), target[known].float())
+    each = F.binary_cross_entropy_with_logits(logits.float(), _or_zero(target.float(), known), reduction="none")
+    return _or_zero(each, known).sum() / known.sum().clamp(min=1)
 
 
 def soft_dice(logits: torch.Tensor, target: torch.Tensor, smooth: float = 50.0) -> torch.Tensor:
@@ -26,8 +28,8 @@ def soft_dice(logits: torch.Tensor, target: torch.Tensor, smooth: float = 50.0) 
     Source: Milletari et al., "V-Net", 3DV 2016, with squares in the denominator.
     """
     known = ~torch.isnan(target)
-    p = torch.sigmoid(logits.float())[known]
-    t = target.float()[known]
+    p = _or_zero(torch.sigmoid(logits.float()), known)
+    t = _or_zero(target.float(), known)
     return 1 - (2 * (p * t).sum() + smooth) / ((p * p).sum() + (t * t).sum() + smooth)
 
 
@@ -44,3 +46,7 @@ def embolus_and_artery(logits: torch.Tensor, target: torch.Tensor) -> torch.Tens
         # Cross entropy is weighed up: embolus is about one pixel in a thousand.
         loss = loss + weight * (soft_dice(*pair) + 5 * bce(*pair))
     return loss
+
+
+def _or_zero(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    return torch.where(known, values, 0.0)

@@ -17,6 +17,7 @@ from cascade.geometry import AIR_HU
 from cascade.stage import Learned
 from cascade.training.augment import AugmentConfig, intensity
 from cascade.training.case import Case
+from cascade.training.feed import device_of, feed
 
 Change = Callable[[NDArray[np.float32], str, np.random.Generator], NDArray[np.float32]]
 """Changes a slice's HU given the name of its class, without changing what is true of it."""
@@ -184,8 +185,11 @@ class Planes:
 class Judge:
     """Balanced accuracy and area under the ROC curve of each question on held-out slices as they are."""
 
-    def __init__(self, planes: Sequence[Plane], stage: Learned, questions: Sequence[str], margin: int) -> None:
+    def __init__(
+        self, planes: Sequence[Plane], stage: Learned, questions: Sequence[str], margin: int, workers: int = 0
+    ) -> None:
         self.planes, self.stage, self.questions, self.margin = list(planes), stage, tuple(questions), margin
+        self.workers = workers
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """`NAME_balanced` (at 0.5) and `NAME_auc` of each question that has both answers, and `score`, their mean."""
@@ -202,16 +206,18 @@ class Judge:
 
     def answers(self, network: nn.Module, batch: int = 16) -> NDArray[np.float32]:
         """Probabilities `[n, questions]`."""
-        rim = self.margin // 2
-        out: list[NDArray[np.float32]] = []
-        for start in range(0, len(self.planes), batch):
-            some = self.planes[start : start + batch]
-            inner = [p.hu[rim : p.hu.shape[0] - rim, rim : p.hu.shape[1] - rim].astype(np.float32) for p in some]
-            views = torch.from_numpy(np.stack([self.stage.dress(hu[None]) for hu in inner]))
-            views = views.contiguous(memory_format=torch.channels_last)
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-                out.append(torch.sigmoid(network(views).float()).numpy())
-        return np.concatenate(out)
+        device = device_of(network)
+        out: list[torch.Tensor] = []
+        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
+            for views, _ in feed(self._draw, range(len(self.planes)), batch, self.workers, device):
+                out.append(torch.sigmoid(network(views).float()))
+        answers: NDArray[np.float32] = torch.cat(out).cpu().numpy()
+        return answers
+
+    def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        plane, rim = self.planes[index], self.margin // 2
+        inner = plane.hu[rim : plane.hu.shape[0] - rim, rim : plane.hu.shape[1] - rim].astype(np.float32)
+        return self.stage.dress(inner[None]), plane.target
 
 
 def balanced_accuracy(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:

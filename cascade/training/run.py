@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from cascade.errors import UsageError
@@ -34,27 +36,39 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._start = time.monotonic()
-        self._since: list[dict[str, float]] = []
+        self._pending: list[dict[str, float | torch.Tensor]] = []
+        self._losses: list[float] = []
         plain = {k: asdict(v) if is_dataclass(v) and not isinstance(v, type) else v for k, v in arguments.items()}
         import yaml
 
         (folder / "args.yaml").write_text(yaml.safe_dump(plain, sort_keys=False, default_flow_style=None))
 
-    def step(self, step: int, **figures: float) -> None:
-        """Note one step's figures in `steps.csv`."""
-        self._since.append(figures)
-        _append(self.folder / "steps.csv", {"step": step, **figures})
-        if (step + 1) % 50 == 0 and sys.stderr.isatty():
-            recent = statistics.fmean(f["loss"] for f in self._since[-50:])
-            print(f"\rstep {step + 1}  loss {recent:.4f}  ", end="", file=sys.stderr, flush=True)
+    def step(self, step: int, **figures: float | torch.Tensor) -> None:
+        """Note one step's figures. Scalars on a device may be given as they are: nothing waits for them here."""
+        self._pending.append({"step": step, **figures})
+
+    def flush(self) -> bool:
+        """Write the steps noted since the last time to `steps.csv`. Returns whether all their figures are finite."""
+        if not self._pending:
+            return True
+        names = list(self._pending[0])
+        columns = [_numbers([row[name] for row in self._pending]) for name in names]
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        _append(self.folder / "steps.csv", rows)
+        self._pending = []
+        self._losses += [row["loss"] for row in rows]
+        if sys.stderr.isatty():
+            recent = statistics.fmean(self._losses[-50:])
+            print(f"\rstep {rows[-1]['step'] + 1}  loss {recent:.4f}  ", end="", file=sys.stderr, flush=True)
+        return all(math.isfinite(value) for row in rows for value in row.values())
 
     def epoch(self, step: int, figures: Mapping[str, float]) -> None:
         """Note an evaluation in `results.csv` and draw `results.png` anew."""
-        loss = statistics.fmean(f["loss"] for f in self._since) if self._since else float("nan")
-        self._since = []
+        loss = statistics.fmean(self._losses) if self._losses else float("nan")
+        self._losses = []
         _append(
             self.folder / "results.csv",
-            {"step": step, "minutes": round((time.monotonic() - self._start) / 60, 2), "train_loss": loss, **figures},
+            [{"step": step, "minutes": round((time.monotonic() - self._start) / 60, 2), "train_loss": loss, **figures}],
         )
         self._plot()
 
@@ -76,6 +90,11 @@ class Run:
 
         network.load_state_dict(load_file(self.folder / "checkpoints" / name / "weights.safetensors"))
 
+    def figures(self, name: str) -> dict[str, float]:
+        """The figures of the weights that `keep` stored, without their step."""
+        state = json.loads((self.folder / "checkpoints" / name / "state.json").read_text())
+        return {k: v for k, v in state.items() if k != "step"}
+
     def _plot(self) -> None:
         import matplotlib
 
@@ -95,10 +114,17 @@ class Run:
         plt.close(figure)
 
 
-def _append(path: Path, row: Mapping[str, Any]) -> None:
+def _numbers(values: list[float | torch.Tensor]) -> list[Any]:
+    """Plain numbers, fetched from the device at once."""
+    if isinstance(values[0], torch.Tensor):
+        return torch.stack([torch.as_tensor(value) for value in values]).tolist()
+    return values
+
+
+def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         if new:
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerows(rows)

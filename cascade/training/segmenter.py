@@ -66,9 +66,9 @@ def train_segmenter(
     asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "crops": crops, "augment": augment}
     run = Run(out, {**asked, "cases": len(learn), "validation": len(held), "start": str(start or "")})
     ensemble = EmbolusEnsemble(config=stage)
-    judge = Judge(held, ensemble) if held else None
+    judge = Judge(held, ensemble, workers=plan.workers) if held else None
     trained = fit(network, Crops(learn, ensemble, crops, augment), embolus_and_artery, plan, run, judge)
-    figures = judge(trained) if judge else {}
+    figures = run.figures("best")
     shape = (stage.slices, *stage.tile)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     base = base or Bundle(name=out.name)

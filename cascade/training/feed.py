@@ -1,0 +1,81 @@
+"""Samples in order, drawn in this process or in several: the same ones either way."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Generator
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+Draw = Callable[[int], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""The sample of an index: its view and its target. It must not depend on what was drawn before."""
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+_FEW_CORES = 8
+
+
+def usual_workers() -> int:
+    """Processes that draw samples: none on a small machine, else the cores less two for the training itself."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if cores < _FEW_CORES else min(cores - 2, 14)
+
+
+def feed(draw: Draw, indices: range, batch: int, workers: int, device: torch.device) -> Generator[Batch]:
+    """Batches of views (channels last) and targets on the device, in the order of the indices.
+
+    Args:
+        draw: Gives the sample of an index.
+        indices: Which samples; the last batch may be smaller.
+        batch: Samples a batch.
+        workers: Processes that draw; 0 for this one. They are forked, so that they share the cases' memory.
+        device: Where the batches go.
+    """
+    threads = cv2.getNumThreads()
+    if workers:
+        # Threads do not survive a fork, and a pool that waits for them hangs: there must be none.
+        cv2.setNumThreads(1)
+    loader = DataLoader(
+        _Drawn(draw),
+        batch_size=batch,
+        sampler=indices,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_alone if workers else None,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=workers > 0,
+        multiprocessing_context=multiprocessing.get_context("fork") if workers else None,
+        # A loader takes a seed for its workers: not from the numbers that the network's dropout is drawn from.
+        generator=torch.Generator(),
+    )
+    try:
+        for views, targets in loader:
+            x = views.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            yield x, targets.to(device, non_blocking=True)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network is; the CPU for one without parameters."""
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
+
+
+class _Drawn(Dataset[Any]):
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+
+    def __getitem__(self, index: int) -> Batch:
+        view, target = self.draw(index)
+        return torch.from_numpy(view), torch.from_numpy(target)
+
+
+def _alone(_: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cascade.errors import CascadeError
+from cascade.training.feed import feed
+from cascade.training.loop import Plan, fit, seeded
+from cascade.training.losses import bce
+from cascade.training.run import Run
+
+PLAN = Plan(steps=12, batch=3, learning_rate=1e-2, ema=0.5, evaluate_every=6, workers=0)
+
+
+class Squares:
+    """Bright squares, to be marked."""
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        picture = rng.normal(0, 0.1, (1, 16, 16)).astype(np.float32)
+        y, x = rng.integers(0, 12, 2)
+        picture[0, y : y + 4, x : x + 4] += 1
+        return picture, (picture > 0.5).astype(np.float32)
+
+
+class Spoilt(Squares):
+    """Some pictures, by the order in which they are drawn, hold a value that is not finite."""
+
+    def __init__(self, which: range) -> None:
+        self.which, self.drawn = which, 0
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        picture, target = super().draw(rng)
+        if self.drawn in self.which:
+            picture[0, 0, 0] = np.inf
+        self.drawn += 1
+        return picture, target
+
+
+def network() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2), nn.Conv2d(4, 1, 3, padding=1)
+    )
+
+
+def trained(folder: Path, plan: Plan, sampler: Squares | None = None) -> dict[str, torch.Tensor]:
+    seeded(plan)
+    run = Run(folder, {"plan": plan})
+    return dict(fit(network(), sampler or Squares(), bce, plan, run).state_dict())
+
+
+def rows(folder: Path, name: str = "steps.csv") -> list[dict[str, str]]:
+    with (folder / name).open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    alone, together = (trained(tmp_path / str(n), replace(PLAN, workers=n)) for n in (0, 2))
+    assert all(torch.equal(alone[name], together[name]) for name in alone)
+
+
+def test_samples_come_in_order_from_any_first_one() -> None:
+    def draw(i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return np.full((1, 2, 2), i, np.float32), np.zeros(1, np.float32)
+
+    for workers in (0, 2):
+        batches = feed(draw, range(4, 13), 4, workers, torch.device("cpu"))
+        assert [x[:, 0, 0, 0].tolist() for x, _ in batches] == [[4, 5, 6, 7], [8, 9, 10, 11], [12]]
+
+
+def test_every_step_is_written_down(tmp_path: Path) -> None:
+    trained(tmp_path / "run", replace(PLAN, steps=70, evaluate_every=40))
+    assert [int(row["step"]) for row in rows(tmp_path / "run")] == list(range(70))
+    assert [int(row["step"]) for row in rows(tmp_path / "run", "results.csv")] == [40, 70]
+
+
+def test_values_that_are_not_finite_are_gone_back_on_with_half_the_rate(tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=150, evaluate_every=150)
+    weights = trained(tmp_path / "run", plan, Spoilt(range(200, 201)))
+    trained(tmp_path / "other", plan)
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+    finite = [np.isfinite(float(row["loss"])) for row in rows(tmp_path / "run")]
+    assert finite == [True] * 66 + [False] * 34 + [True] * 50
+    rates = [[float(row["learning_rate"]) for row in rows(tmp_path / name)] for name in ("run", "other")]
+    assert np.divide(*rates).tolist() == [1.0] * 100 + [0.5] * 50
+
+
+def test_data_that_are_never_finite_end_the_training_with_a_word(tmp_path: Path) -> None:
+    with pytest.raises(CascadeError, match="E_DIVERGED"):
+        trained(tmp_path / "run", replace(PLAN, steps=2000, evaluate_every=1), Spoilt(range(10_000)))
