@@ -8,8 +8,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import whole
-from cascade.cli.options import Series, existing, usable_out
+from cascade.cli.folder import usable_out, whole
+from cascade.cli.options import Series, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.errors import UsageError
@@ -45,7 +45,7 @@ class Convert(Command):
         if volume and self.target.exists():
             raise UsageError(f"{self.target} is there already; name another file", "E_OUT")
         if not volume:
-            usable_out(self.target)
+            usable_out(self.target, None)
         from cascade.reading import read
         from cascade.writing import write_dicom, write_nifti
 

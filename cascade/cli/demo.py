@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import whole
-from cascade.cli.options import Bundle, Device, Runtime, Series, existing, formats, named, usable_out
+from cascade.cli.folder import PICTURE, earlier_demo, usable_out, whole
+from cascade.cli.options import Bundle, Device, Runtime, Series, existing, formats, named
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, summary
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cascade.findings import Findings
     from cascade.study import Study
 
-PICTURE = "demo.png"
 POSITIVE = 2 / 3
 """Chance that a demo's study has emboli."""
 
@@ -52,7 +51,7 @@ class Demo(Command):
 
     def run(self) -> int:
         """Simulate or read, answer, draw, and say where to look."""
-        usable_out(self.out, PICTURE)
+        usable_out(self.out, earlier_demo)
         if self.study is not None:
             existing(self.study)
         from cascade import Cascade
@@ -62,7 +61,7 @@ class Demo(Command):
 
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         truth: Findings | None = None
-        with whole(self.out) as out:
+        with whole(self.out, PICTURE) as out:
             if self.study is None:
                 self._tell(f"simulating a CT pulmonary angiogram (seed {self.seed}, procedural anatomy)")
                 truth = self._simulate(out / "study")

@@ -49,23 +49,6 @@ def existing(path: Path) -> Path:
     return path
 
 
-def usable_out(out: Path, marker: str = "DONE") -> Path:
-    """A folder that results may go to: not there yet, empty, or holding earlier results, which are replaced.
-
-    Args:
-        out: The folder.
-        marker: The file that tells earlier results.
-
-    Raises:
-        UsageError: It is a file, or a folder that holds something else.
-    """
-    if out.is_file():
-        raise UsageError(f"{out} is a file; -o takes a folder", "E_OUT")
-    if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
-        raise UsageError(f"{out} holds files that are not results of this program; give -o a new folder", "E_OUT")
-    return out
-
-
 def stem(path: Path) -> str:
     """A study's name from its path: a folder's, or a file's without its endings."""
     name = path.resolve().name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from cascade.cli.folder import whole
+from cascade.cli.folder import usable_out, whole
 from cascade.cli.options import (
     Bundle,
     Device,
@@ -22,7 +22,6 @@ from cascade.cli.options import (
     formats,
     named,
     stem,
-    usable_out,
 )
 from cascade.cli.program import OK, PART_FAILED, Command, complain
 from cascade.cli.terminal import progress_bar, say, summary

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import whole
-from cascade.cli.options import Bundle, Out, existing, stem, usable_out
+from cascade.cli.folder import INDEX, earlier_set, usable_out, whole
+from cascade.cli.options import Bundle, Out, existing, stem
 from cascade.cli.overrides import override
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
@@ -65,7 +65,7 @@ class Simulate(Command):
         if self.number < 1 or self.workers < 1:
             raise UsageError(f"-n and --workers must be 1 or more, got {self.number} and {self.workers}")
         ranges = emboli_range(self.emboli)
-        usable_out(self.out, "index.csv")
+        usable_out(self.out, earlier_set)
         maps = anatomies(self.anatomy, self.split)
         if self.onto is not None:
             existing(self.onto)
@@ -74,7 +74,7 @@ class Simulate(Command):
 
         config = override({"simulation": Simulation(**ranges)}, self.overrides)["simulation"]
         seeds = range(self.seed, self.seed + self.number)
-        with whole(self.out) as out, progress_bar(self) as progress:
+        with whole(self.out, INDEX) as out, progress_bar(self) as progress:
             made = self._simulated(out, config, seeds, maps) if self.onto is None else self._painted(out, config, seeds)
             rows = []
             for one in made:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cascade.cli.bench import numbers
-from cascade.cli.options import formats, stem, usable_out
+from cascade.cli.options import formats, stem
 from cascade.cli.overrides import override
 from cascade.cli.simulate import anatomies, emboli_range
 from cascade.cli.train import new_run
@@ -20,23 +20,6 @@ def test_output_types_always_hold_json():
 def test_a_wrong_output_type_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match="'nifty' in --ot; did you mean 'nifti'"):
         formats("json,nifty")
-
-
-def test_a_folder_of_other_files_is_not_written_into(tmp_path: Path):
-    (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UsageError, match="E_OUT"):
-        usable_out(tmp_path)
-
-
-def test_earlier_results_may_be_replaced(tmp_path: Path):
-    (tmp_path / "DONE").touch()
-    assert usable_out(tmp_path) == tmp_path
-
-
-def test_a_file_is_no_place_for_results(tmp_path: Path):
-    (tmp_path / "out").touch()
-    with pytest.raises(UsageError, match="takes a folder"):
-        usable_out(tmp_path / "out")
 
 
 def test_a_study_is_called_after_its_file_without_endings():
