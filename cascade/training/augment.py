@@ -42,7 +42,7 @@ def intensity(hu: NDArray[np.float32], rng: np.random.Generator, config: Augment
     hu = np.array(hu, dtype=np.float32)
     if rng.random() < 2 * config.chance:
         factor = np.exp(rng.uniform(*np.log(config.contrast)))
-        hu = np.where(hu > 60, 60 + (hu - 60) * factor, hu).astype(np.float32)
+        hu += np.maximum(hu - 60, 0) * np.float32(factor - 1)
     if rng.random() < config.chance:
         hu += rng.uniform(-config.shift_hu, config.shift_hu)
     if rng.random() < config.chance:
@@ -52,7 +52,7 @@ def intensity(hu: NDArray[np.float32], rng: np.random.Generator, config: Augment
         weight, sigma = rng.uniform(0, config.sharpen), rng.uniform(0.6, 1.2)
         hu = np.stack([plane + weight * (plane - cv2.GaussianBlur(plane, (0, 0), sigma)) for plane in hu])
     if rng.random() < config.chance:
-        noise = rng.normal(0, 1, hu.shape).astype(np.float32)
+        noise = rng.standard_normal(hu.shape, dtype=np.float32)
         sigma = rng.uniform(0, 1.2)
         if sigma > 0.4:
             noise = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in noise])
