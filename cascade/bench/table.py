@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -25,7 +26,8 @@ def show(title: str, rows: Sequence[Row]) -> None:
     console = Console()
     # A pipe has no width: cells are then kept whole instead of being folded at 80 columns.
     console.width = console.width if console.is_terminal else max(console.width, 200)
-    console.print(table)
+    with contextlib.suppress(SystemExit):  # how rich ends where nobody reads on; the results are still to be kept
+        console.print(table)
 
 
 def cell(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from cascade.cli.options import Bundle, Device, Runtime, existing, named
-from cascade.cli.program import OK, Command, Program
+from cascade.cli.program import OK, Command, Program, tell
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
 
@@ -76,11 +76,11 @@ class Accuracy(Command):
                 if progress is not None:
                     progress("studies", done, done)
         figures = summaries(rows)
-        table.show("Studies", [brief(row) for row in rows])
-        table.show("Figures, with 95 % intervals", [{"variant": v, **plain(s)} for v, s in figures.items()])
         if self.out is not None:
             more = {"figures": {variant: summary.as_dict() for variant, summary in figures.items()}}
             table.write(self.out, "accuracy", [row.as_dict() for row in rows], more)
+        table.show("Studies", [brief(row) for row in rows])
+        table.show("Figures, with 95 % intervals", [{"variant": v, **plain(s)} for v, s in figures.items()])
         return OK
 
     def _cases(self, seeds: Sequence[int]) -> Iterator[Opened]:
@@ -146,7 +146,7 @@ class Speed(Command):
         rows.append({"stage": "whole process", "seconds": timing.wall_s})
         rows.append({"stage": "first run, before the others", "seconds": first.wall_s})
         table.show(f"{study.name}, median of {self.repeat}", rows)
-        print(f"CPU time {timing.cpu_s:.1f} s, peak memory {timing.peak_mb:.0f} MB (first run {first.peak_mb:.0f} MB)")
+        tell(f"CPU time {timing.cpu_s:.1f} s, peak memory {timing.peak_mb:.0f} MB (first run {first.peak_mb:.0f} MB)")
         if self.out is not None:
             more = {"cpu_s": timing.cpu_s, "peak_mb": timing.peak_mb, "first_peak_mb": first.peak_mb}
             table.write(self.out, "speed", rows, {**more, "repeat": self.repeat})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from cascade.cli.folder import PICTURE, earlier_demo, usable_out, whole
 from cascade.cli.options import Bundle, Device, Runtime, Series, existing, formats, named
-from cascade.cli.program import OK, Command
+from cascade.cli.program import OK, Command, say_aside
 from cascade.cli.terminal import progress_bar, summary
 
 if TYPE_CHECKING:
@@ -107,4 +106,4 @@ class Demo(Command):
     def _tell(self, *lines: str) -> None:
         # Unlike other commands a demo speaks in a pipe too: to be read is all it is for.
         if not self.quiet:
-            print(*lines, sep="\n", file=sys.stderr, flush=True)
+            say_aside(*lines)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from cascade.cli.options import Series, existing
-from cascade.cli.program import OK, Command
+from cascade.cli.program import OK, Command, tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Inspect(Command):
         """Print it."""
         existing(self.path)
         facts = _bundle(self.path) if (self.path / "manifest.json").is_file() else _study(self.path, self.series)
-        print(json.dumps(facts, indent=2, default=str) if self.json else "\n".join(_lines(facts)))
+        tell(json.dumps(facts, indent=2, default=str) if self.json else "\n".join(_lines(facts)))
         return OK
 
 

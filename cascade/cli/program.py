@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 an error of our own, 2 usage, 3 unusable input, 4 part of a 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -12,14 +13,15 @@ import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 from tyro.conf import UseCounterAction, arg
 
-from cascade.errors import CascadeError
+from cascade.errors import CascadeError, InputError
 
 OK = 0
 OUR_ERROR = 1
@@ -66,11 +68,14 @@ class Program:
             arguments: Without the program's name; those of the process by default.
         """
         given = list(sys.argv[1:] if arguments is None else arguments)
-        if given == ["--version"]:
-            print(f"{self.name} {version()}")
-            return OK
         try:
+            if given == ["--version"]:
+                tell(f"{self.name} {version()}")
+                return OK
             command = self._parse(given)
+        except BrokenPipeError:
+            _say_no_more()
+            return OK
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else USAGE
         with warnings.catch_warnings(), _ended_politely():
@@ -95,19 +100,50 @@ def answer(command: Command) -> int:
     try:
         return command.run()
     except KeyboardInterrupt:
-        print("interrupted; nothing half-written is left", file=sys.stderr)
+        say_aside("interrupted; nothing half-written is left")
         return INTERRUPTED
-    except CascadeError as error:
-        if command.verbose > 1:
-            traceback.print_exc()
-        complain(error)
-        return error.exit_code
     except Exception as error:
-        if command.verbose > 1:
-            traceback.print_exc()
-        again = "run again with -vv for the traceback"
-        print(f"error: E_INTERNAL: {type(error).__name__}: {one_line(error)}; {again}", file=sys.stderr)
-        return OUR_ERROR
+        return failed(command, error)
+
+
+def failed(command: Command, error: Exception, about: str = "") -> int:
+    """One sentence on stderr about an error, with its traceback where that was asked for. Returns its exit code."""
+    if command.verbose > 1:
+        traceback.print_exception(error)
+    if isinstance(error, CascadeError):
+        code, text, exit_code = error.code, error.text, error.exit_code
+    elif isinstance(error, OSError):
+        # error.strerror names the cause without the path, which may hold a patient's name.
+        cause = error.strerror or type(error).__name__
+        text = (
+            f"a file or folder cannot be read or written ({cause}); see to permissions and free space, -vv says where"
+        )
+        code, exit_code = "E_FILE", InputError.exit_code
+    else:
+        text = f"{type(error).__name__}: {error}; run again with -vv for the traceback"
+        code, exit_code = "E_INTERNAL", OUR_ERROR
+    say_aside(f"error: {code}: {about}{' '.join(text.split())}")
+    return exit_code
+
+
+def tell(text: str) -> None:
+    """Data that was asked for, on stdout at once; a reader that has had enough is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _say_no_more()
+
+
+def say_aside(*lines: str) -> None:
+    """Lines for a person, on stderr at once; that nobody reads them is no error."""
+    with suppress(BrokenPipeError):
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def _say_no_more() -> None:
+    """Nobody reads stdout any longer: what is still said goes nowhere, and Python doesn't complain at its end."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextmanager
@@ -121,16 +157,6 @@ def _ended_politely() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def complain(error: CascadeError, about: str = "") -> None:
-    """One sentence on stderr."""
-    print(f"error: {error.code}: {about}{' '.join(error.text.split())}", file=sys.stderr)
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text without line breaks."""
-    return " ".join(str(error).split())
 
 
 def version() -> str:

@@ -23,9 +23,9 @@ from cascade.cli.options import (
     named,
     stem,
 )
-from cascade.cli.program import OK, PART_FAILED, Command, complain
+from cascade.cli.program import OK, PART_FAILED, Command, failed, tell
 from cascade.cli.terminal import progress_bar, say, summary
-from cascade.errors import CascadeError, UsageError
+from cascade.errors import UsageError
 
 if TYPE_CHECKING:
     from cascade import Cascade
@@ -78,15 +78,15 @@ class Run(Command):
         if len(targets) == 1:
             self._one(cascade, *targets[0], chosen, loading)
             return OK
-        failed = 0
+        bad = 0
         for study, out in targets:
             try:
                 self._one(cascade, existing(study), out, chosen, loading)
-            except CascadeError as error:
-                failed += 1
-                complain(error, f"{study}: ")
-        say(self, f"{len(targets) - failed} of {len(targets)} studies read")
-        return PART_FAILED if failed else OK
+            except Exception as error:  # whatever befalls a study, the next ones are read
+                failed(self, error, f"{study}: ")
+                bad += 1
+        say(self, f"{len(targets) - bad} of {len(targets)} studies read")
+        return PART_FAILED if bad else OK
 
     def _targets(self) -> list[tuple[Path, Path]]:
         if len(self.study) == 1:
@@ -116,5 +116,5 @@ class Run(Command):
             save_run(evidence, findings, how, part, chosen)
         if self.json:
             text = (out / "findings.json").read_text(encoding="utf-8").rstrip("\n")
-            print(text if len(self.study) == 1 else json.dumps(json.loads(text), ensure_ascii=False))
+            tell(text if len(self.study) == 1 else json.dumps(json.loads(text), ensure_ascii=False))
         say(self, *summary(str(study), findings), f"  results in {out}")

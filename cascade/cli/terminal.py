@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cascade.cli.program import Command
+from cascade.cli.program import Command, say_aside
 
 if TYPE_CHECKING:
     from cascade.findings import Findings
@@ -21,7 +21,7 @@ SHOWN_LESIONS = 4
 def say(command: Command, *lines: str) -> None:
     """Lines for a person on stderr: on a terminal, or with -v; never with -q."""
     if not command.quiet and (command.verbose or sys.stderr.isatty()):
-        print(*lines, sep="\n", file=sys.stderr)
+        say_aside(*lines)
 
 
 @contextmanager

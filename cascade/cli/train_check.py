@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from cascade.cli.options import existing
-from cascade.cli.program import OK, Command
+from cascade.cli.program import OK, Command, tell
 from cascade.cli.train import Folders
 from cascade.errors import UsageError
 
@@ -45,6 +45,6 @@ class Check(Command):
                 for field in ("embolus", "arteries", "lungs", "slices"):
                     known[f"{field} known"] += getattr(case.truth, field) is not None
             told = ", ".join(f"{count} {what}" for what, count in sorted(known.items()))
-            print(f"{side}: {len(patients[side])} patients; {told or 'nothing'}")
+            tell(f"{side}: {len(patients[side])} patients; {told or 'nothing'}")
         refuse_shared(patients["data"], patients["validation"])
         return OK

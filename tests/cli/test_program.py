@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +90,27 @@ def test_nothing_to_measure_is_a_usage_error(capsys: pytest.CaptureFixture[str])
 def test_training_without_data_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
     assert train(["segmenter"]) == 2
     assert "--data" in capsys.readouterr().err
+
+
+def in_a_pipe(command: str) -> tuple[int, str]:
+    """What a command at the head of a pipe answers, whose reader has left before the first word."""
+    script = f"{{ sleep 1; {command}; echo $? >&2; }} | true"
+    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=100, check=True).stderr
+    *words, code = said.splitlines()
+    return int(code), "\n".join(words)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "inspect {bundle}", "inspect {slab} --json"])
+def test_a_reader_that_has_had_enough_is_no_error(arguments: str, bundle: Path, slab: Path):
+    program = f"{sys.executable} -m cascade"
+    assert in_a_pipe(f"{program} {arguments.format(bundle=bundle, slab=slab)}") == (0, "")
+
+
+def test_a_full_disk_is_no_error_of_ours(slab: Path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cascade", "inspect", slab], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: E_FILE: ")
+    assert "No space left" in done.stderr

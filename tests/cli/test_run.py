@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from cascade.cli import main
+from cascade.findings import Findings
+from cascade.study import Study
 from cascade.writing import is_done
 
 CAPSYS = pytest.CaptureFixture[str]
@@ -151,3 +153,21 @@ def test_an_out_that_holds_other_files_is_left_alone(slab: Path, bundle: Path, t
 def test_an_unknown_device_is_a_usage_error(slab: Path, bundle: Path, tmp_path: Path, capsys: CAPSYS):
     assert main(["run", str(slab), "-o", str(tmp_path / "out"), "--bundle", str(bundle), "-d", "abacus"]) == 2
     assert "E_DEVICE" in refused(capsys)
+
+
+def test_a_batch_goes_on_after_an_error_of_ours(
+    slab: Path, study: Path, bundle: Path, tmp_path: Path, capsys: CAPSYS, monkeypatch: pytest.MonkeyPatch
+):
+    from cascade import Cascade
+
+    answer = Cascade.__call__
+
+    def crash(cascade: Cascade, evidence: Study, *more: object) -> Findings:
+        if len(evidence.hu) == 24:  # the slab
+            raise RuntimeError("wires crossed")
+        return answer(cascade, evidence, *more)
+
+    monkeypatch.setattr(Cascade, "__call__", crash)
+    assert run(slab, study, "-o", tmp_path / "out", "--bundle", bundle) == 4
+    assert "wires crossed" in refused(capsys)
+    assert is_done(tmp_path / "out" / "ct")
