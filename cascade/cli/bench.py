@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.options import Bundle, Device, Runtime, existing, named
+from cascade.cli.options import Bundle, Device, Runtime, existing, named, stem
 from cascade.cli.program import OK, Command, Program, tell
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
@@ -153,6 +153,59 @@ class Speed(Command):
         return OK
 
 
+@dataclass(frozen=True, kw_only=True)
+class Realism(Command):
+    """Measure how like a scanner's simulated studies look: noise, spectrum, tissues, texture, edges.
+
+    For example:
+        cascade-bench realism --real STUDY STUDY --simulated 20 --anatomy MAPS -o OUT
+
+    Attributes:
+        real: Folders or files of real studies to measure in the same way.
+        simulated: How many studies to simulate.
+        seed: Of the first of them.
+        anatomy: Label maps to simulate on; procedural by default.
+        split: Which anatomies of split.csv.
+        out: Folder for realism.csv and realism.json.
+    """
+
+    real: tuple[Path, ...] = ()
+    simulated: int = 0
+    seed: int = 0
+    anatomy: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    split: str = ""
+    out: OptionalOut = None
+
+    def run(self) -> int:
+        """Measure, print the table."""
+        if self.simulated < 0 or not (self.real or self.simulated):
+            raise UsageError("nothing to measure; give --real STUDY, --simulated 20, or both")
+        for path in self.real:
+            existing(path)
+        from cascade.bench import table
+        from cascade.bench.accuracy import simulated
+        from cascade.bench.realism import compare, figures
+        from cascade.cli.simulate import anatomies
+        from cascade.reading import read
+
+        maps = anatomies(self.anatomy, self.split)
+        real, made = {}, []
+        with progress_bar(self) as progress:
+            for path in self.real:
+                name = path.parent.name if path.name == "ct" else stem(path)
+                real[name] = figures(read(path))
+            seeds = range(self.seed, self.seed + self.simulated)
+            for done, (_, study, _) in enumerate(simulated(seeds, maps), start=1):
+                made.append(figures(study))
+                if progress is not None:
+                    progress("studies", done, self.simulated)
+        rows = compare(real, made)
+        table.show("Real and simulated", rows)
+        if self.out is not None:
+            table.write(self.out, "realism", rows, {"real": real, "simulated": made})
+        return OK
+
+
 def numbers(text: str) -> list[int]:
     """Whole numbers from a list such as `0-4,7`.
 
@@ -203,5 +256,5 @@ def plain(summary: Any) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program `cascade-bench`. Returns its exit code."""
-    about = "Measures a bundle: how right it is, and how fast."
-    return Program("cascade-bench", about, {"accuracy": Accuracy, "speed": Speed})(arguments)
+    about = "Measures a bundle, how right and how fast it is, and the simulator, how real it looks."
+    return Program("cascade-bench", about, {"accuracy": Accuracy, "speed": Speed, "realism": Realism})(arguments)
