@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from tyro.conf import Positional, arg
 
 from cascade.cli.options import Bundle, existing
+from cascade.cli.overrides import override
 from cascade.cli.program import OK, Command, Program
 from cascade.cli.terminal import say
 from cascade.errors import UsageError
@@ -80,16 +81,56 @@ class Looped(Training):
         steps: Batches.
         minutes: Stop the clock here; 0 for no limit.
         start: Weights (safetensors) to begin with.
+        resume: Go on with this run, which was stopped, as it was asked then.
     """
 
     steps: Count = None
     minutes: Amount = None
     start: Annotated[Path | None, arg(metavar="FILE")] = None
+    resume: Annotated[Path | None, arg(metavar="RUN")] = None
+
+    def again(self) -> Self:
+        """This command; where a run is resumed, with the sources that the run had, unless others are given.
+
+        Raises:
+            UsageError: The folder holds no run that was stopped, or a folder for a new run is given too.
+        """
+        if self.resume is None:
+            return self
+        if self.out is not None:
+            raise UsageError("--resume goes on in the run's own folder; leave -o out")
+        from cascade.training.run import asked
+
+        before = asked(self.resume)
+        fixed = {name: before[name] for name in ("net", "stage") if hasattr(self, name)}
+        kept: dict[str, Any] = {
+            "data": tuple(Path(folder) for folder in before["data"]),
+            "validation": tuple(Path(folder) for folder in before["validation"]),
+            "start": before["start"] and Path(before["start"]),
+            "bundle": before["bundle"] and Path(before["bundle"]),
+        }
+        return replace(self, **fixed, **{name: value for name, value in kept.items() if not getattr(self, name)})
+
+    def settings(self, usual: Mapping[str, Any]) -> dict[str, Any]:
+        """The usual settings, or those of the run that is resumed, with the flags and overrides that were given."""
+        from cascade.config import from_json
+
+        begun = dict(usual)
+        if self.resume is not None:
+            from cascade.training.run import asked
+
+            before = asked(self.resume)
+            begun = {
+                k: before[k] if isinstance(v, Mapping) else from_json(type(v), before[k], k) for k, v in usual.items()
+            }
+        return override({**begun, "plan": self.plan(begun["plan"])}, self.overrides)
+
+    def folder(self, name: str) -> Path:
+        """The run folder: a new one, or that of the run that is resumed."""
+        return self.resume or new_run(self.out, name)
 
     def plan(self, usual: Plan) -> Plan:
         """The plan with the flags that were given."""
-        from dataclasses import replace
-
         return replace(
             usual,
             **given(

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from cascade.cli.overrides import override
-from cascade.cli.train import Looped, new_run
+from cascade.cli.train import Looped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,31 +30,32 @@ class Classifier(Looped):
 
     def run(self) -> int:
         """Train it."""
-        self.checked()
+        asked = self.again()
+        asked.checked()
         from cascade.training.classifier import PLANES, train_classifier
         from cascade.training.loop import Plan
         from classifiers import STAGES
 
-        kind: Any = STAGES[self.stage]
-        settings = override(
+        kind: Any = STAGES[asked.stage]
+        settings = asked.settings(
             {
                 "arguments": {},
                 "config": kind.Config(),
-                "plan": self.plan(Plan(steps=2000, batch=16, learning_rate=1e-3)),
-                "planes": PLANES[self.stage],
-            },
-            self.overrides,
+                "plan": Plan(steps=2000, batch=16, learning_rate=1e-3),
+                "planes": PLANES[asked.stage],
+            }
         )
-        out = new_run(self.out, self.stage)
+        out = asked.folder(asked.stage)
         train_classifier(
-            self.data,
-            self.validation,
+            asked.data,
+            asked.validation,
             out,
-            stage=self.stage,
-            net=self.net,
-            start=self.start,
-            imagenet=self.imagenet == "yes",
-            base=self.base(),
+            stage=asked.stage,
+            net=asked.net,
+            start=asked.start,
+            imagenet=asked.imagenet == "yes",
+            base=asked.base(),
+            resume=asked.resume is not None,
             **settings,
         )
         return self.finished(out)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cascade.cli.overrides import override
-from cascade.cli.train import Looped, new_run
+from cascade.cli.train import Looped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +14,7 @@ class Segmenter(Looped):
     For example:
         cascade simulate -n 40 -o SET --seed 100
         cascade-train segmenter --data SET --validation HELD -o RUN --net tiny_attention_resunet
+        cascade-train segmenter --resume RUN
         cascade-train segmenter --data SET --bundle weights --minutes 30 arguments.width=16 crops.size=[128,128]
 
     Attributes:
@@ -25,23 +25,32 @@ class Segmenter(Looped):
 
     def run(self) -> int:
         """Train it."""
-        self.checked()
+        asked = self.again()
+        asked.checked()
         from cascade.training.augment import AugmentConfig
         from cascade.training.crops import CropConfig
         from cascade.training.loop import Plan
         from cascade.training.segmenter import train_segmenter
         from segmenters.embolus import EmbolusConfig
 
-        settings = override(
+        settings = asked.settings(
             {
                 "arguments": {},
                 "stage": EmbolusConfig(),
-                "plan": self.plan(Plan()),
+                "plan": Plan(),
                 "crops": CropConfig(),
                 "augment": AugmentConfig(),
-            },
-            self.overrides,
+            }
         )
-        out = new_run(self.out, "segmenter")
-        train_segmenter(self.data, self.validation, out, net=self.net, start=self.start, base=self.base(), **settings)
+        out = asked.folder("segmenter")
+        train_segmenter(
+            asked.data,
+            asked.validation,
+            out,
+            net=asked.net,
+            start=asked.start,
+            base=asked.base(),
+            resume=asked.resume is not None,
+            **settings,
+        )
         return self.finished(out)

@@ -25,7 +25,7 @@ from cascade.training.datasets import open_cases
 from cascade.training.loop import Plan, fit, seeded, start_from
 from cascade.training.losses import bce
 from cascade.training.planes import Change, Judge, Plane, PlaneConfig, Planes, collect
-from cascade.training.run import Run
+from cascade.training.run import Run, sources
 from classifiers import NETWORKS, STAGES, LungFilter
 
 QUESTIONS = {"lung_filter": ("lung", "pe"), "siamese": ("pe",)}
@@ -83,6 +83,7 @@ def train_classifier(
     plan: Plan = Plan(steps=2000, batch=16, learning_rate=1e-3),  # noqa: B008  # frozen
     planes: PlaneConfig | None = None,
     most: int = 60,
+    resume: bool = False,
 ) -> Bundle:
     """Train the network of a classifier stage.
 
@@ -100,6 +101,7 @@ def train_classifier(
         plan: How long and how hard.
         planes: Which slices to draw and how to change them.
         most: Slices of one case at most.
+        resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
 
     Returns:
         The bundle as saved in `out/bundle`.
@@ -128,7 +130,8 @@ def train_classifier(
     elif imagenet and hasattr(network, "start_from_imagenet"):
         network.start_from_imagenet()
     asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "planes": planes}
-    run = Run(out, {**asked, "slices": len(learn), "validation": len(held), "start": str(start or "")})
+    counts = {"slices": len(learn), "validation_slices": len(held)}
+    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume)
     judge = Judge(held, learned, QUESTIONS[stage], planes.margin, plan.workers) if held else None
     change = gas(config.pixel_mm) if stage == "lung_filter" else None
     trained = fit(network, Planes(learn, learned, class_of, planes, change), bce, plan, run, judge)

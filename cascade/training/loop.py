@@ -21,14 +21,11 @@ from cascade.errors import CascadeError
 from cascade.training.feed import Batch, feed, usual_workers
 from cascade.training.losses import Loss
 from cascade.training.run import Run
-from cascade.training.state import put_back, taken
+from cascade.training.state import Progress, load, put_back, store, taken
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 Weights = list[torch.Tensor]
 Average = Callable[[Weights, Weights, int], None]
-
-_LOOK_EVERY = 50
-"""Steps between looks at the figures, which are the only times a step waits for the device."""
 
 
 class Sampler(Protocol):
@@ -55,6 +52,9 @@ class Plan:
         minutes: Stop the clock here: the schedule is stretched or shrunk to fit; 0 for no limit.
         seed: Of everything random.
         workers: Processes that draw samples; 0 for the training's own. The samples are the same for any number.
+        look_every: Steps between looks at their figures: the only times that a step waits for the device.
+        save_minutes: Time between stored states, from which a run that was stopped can be resumed; they are stored at
+            looks, and at every evaluation.
     """
 
     steps: int = 4000
@@ -68,6 +68,8 @@ class Plan:
     minutes: float = 0.0
     seed: int = 0
     workers: int = field(default_factory=usual_workers)
+    look_every: int = 50
+    save_minutes: float = 1.0
 
 
 def fit(
@@ -80,7 +82,8 @@ def fit(
         sampler: Where samples come from.
         criterion: Logits and targets to a scalar; must leave NaN targets out.
         plan: How long and how hard.
-        run: The folder that keeps what happened.
+        run: The folder that keeps what happened; one that is resumed goes on where it was stored last, on the CPU to
+            the same bits that it would have come to without the stop.
         evaluate: Figures of a network in evaluation mode; "score" (higher is better) chooses the best.
 
     Returns:
@@ -95,15 +98,21 @@ def fit(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=device.type == "cuda"
     )
     update = moving_average(plan.ema)
-    start, best, kept = time.monotonic(), -math.inf, False
-    good, factor = taken(network, average, optimizer), 1.0
+    progress = Progress()
+    if run.resumed:
+        tensors, progress = load(run.state)
+        put_back(tensors, network, average, optimizer)
+        run.go_back(progress)
+    good = taken(network, average, optimizer)
+    store(run.state, good, progress)
+    saved = time.monotonic()
     # Nothing in a step waits for the device: what it computes is looked at every few steps.
-    with closing(batches_of(sampler, plan, device)) as batches:
-        for step in range(plan.steps):
+    with closing(batches_of(sampler, plan, progress.step, device)) as batches:
+        for step in range(progress.step, plan.steps):
             began = time.monotonic()
-            spent = (began - start) / (60 * plan.minutes) if plan.minutes else 0.0
+            spent = run.seconds / (60 * plan.minutes) if plan.minutes else 0.0
             done = max(step / plan.steps, min(spent, 1.0))
-            rate = factor * schedule(done, plan)
+            rate = progress.factor * schedule(done, plan)
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
@@ -130,34 +139,38 @@ def fit(
 
             last = step + 1 == plan.steps or done >= 1.0
             evaluated = last or (step + 1) % plan.evaluate_every == 0
-            if evaluated or (step + 1) % _LOOK_EVERY == 0:
+            if evaluated or (step + 1) % plan.look_every == 0:
                 if run.flush():
                     good = taken(network, average, optimizer)
                 else:
                     put_back(good, network, average, optimizer)
-                    factor = halved(factor, step)
+                    progress.factor = halved(progress.factor, step)
+                progress.step = step + 1
             if evaluated:
                 figures = evaluate(average) if evaluate else {}
                 run.keep(average, "last", {"step": step + 1, **figures})
-                if figures.get("score", 0.0) > best or not figures:
-                    best = figures.get("score", best)
-                    kept = True
+                score = figures.get("score", 0.0)
+                if not figures or progress.best is None or score > progress.best:
+                    progress.best = score
                     run.keep(average, "best", {"step": step + 1, **figures})
                 run.epoch(step + 1, figures)
+            if evaluated or (progress.step == step + 1 and time.monotonic() - saved >= 60 * plan.save_minutes):
+                progress.seconds = run.seconds
+                store(run.state, good, progress)
+                saved = time.monotonic()
             if last:
                 break
-    if kept:
-        run.restore(average, "best")
+    run.restore(average, "best")
     return average.to("cpu")
 
 
-def batches_of(sampler: Sampler, plan: Plan, device: torch.device) -> Generator[Batch]:
-    """The plan's batches, from the first on. Sample `i` is drawn by the numbers of (seed, i), whoever draws it."""
+def batches_of(sampler: Sampler, plan: Plan, first: int, device: torch.device) -> Generator[Batch]:
+    """The plan's batches from a step on. Sample `i` is drawn by the numbers of (seed, i), whoever draws it."""
 
     def draw(i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return sampler.draw(np.random.default_rng([plan.seed, i]))
 
-    return feed(draw, range(plan.steps * plan.batch), plan.batch, plan.workers, device)
+    return feed(draw, range(first * plan.batch, plan.steps * plan.batch), plan.batch, plan.workers, device)
 
 
 def halved(factor: float, step: int) -> float:

@@ -8,40 +8,63 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from cascade.errors import UsageError
+from cascade.training.state import Progress
+
+if TYPE_CHECKING:
+    from cascade.bundle import Bundle
 
 
 class Run:
     """Writes `args.yaml`, `steps.csv`, `results.csv`, `results.png` and `checkpoints/` into a folder.
 
     Args:
-        folder: Made here.
+        folder: Made here, unless a run is resumed.
         arguments: What the run was asked to do; dataclasses or plain values by name.
+        resume: Go on with the run that stands in the folder.
 
     Raises:
-        UsageError: The folder exists and is not empty: nothing is ever overwritten.
+        UsageError: The folder exists and is not empty: nothing is ever overwritten. Or there is nothing to resume.
     """
 
-    def __init__(self, folder: Path, arguments: Mapping[str, Any]) -> None:
-        if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"the run folder {folder.name} is not empty; give another one with -o", "E_RUN_EXISTS")
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, arguments: Mapping[str, Any], resume: bool = False) -> None:
+        self.resumed = resume
         self.folder = folder
+        self.state = folder / "checkpoints" / "state.safetensors"
         self._start = time.monotonic()
         self._pending: list[dict[str, float | torch.Tensor]] = []
         self._losses: list[float] = []
+        if resume:
+            refuse_unless_stopped(folder)
+            return
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(f"the run folder {folder.name} is not empty; give another one with -o", "E_RUN_EXISTS")
+        folder.mkdir(parents=True, exist_ok=True)
         plain = {k: asdict(v) if is_dataclass(v) and not isinstance(v, type) else v for k, v in arguments.items()}
         import yaml
 
         (folder / "args.yaml").write_text(yaml.safe_dump(plain, sort_keys=False, default_flow_style=None))
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, that before a stop included."""
+        return time.monotonic() - self._start
+
+    def go_back(self, progress: Progress) -> None:
+        """Forget what happened after a stored state: it will happen again."""
+        self._start = time.monotonic() - progress.seconds
+        evaluated = _cut(self.folder / "results.csv", progress.step)
+        steps = _cut(self.folder / "steps.csv", progress.step - 1)
+        since = int(evaluated[-1]["step"]) if evaluated else 0
+        self._losses = [float(row["loss"]) for row in steps if int(row["step"]) >= since]
 
     def step(self, step: int, **figures: float | torch.Tensor) -> None:
         """Note one step's figures. Scalars on a device may be given as they are: nothing waits for them here."""
@@ -68,7 +91,7 @@ class Run:
         self._losses = []
         _append(
             self.folder / "results.csv",
-            [{"step": step, "minutes": round((time.monotonic() - self._start) / 60, 2), "train_loss": loss, **figures}],
+            [{"step": step, "minutes": round(self.seconds / 60, 2), "train_loss": loss, **figures}],
         )
         self._plot()
 
@@ -112,6 +135,62 @@ class Run:
         figure.tight_layout()
         figure.savefig(self.folder / "results.png", dpi=80)
         plt.close(figure)
+
+
+def sources(
+    data: Iterable[Path], validation: Iterable[Path], start: Path | None, base: Bundle | None
+) -> dict[str, Any]:
+    """Where a run's cases and first weights come from, for `args.yaml`: enough to resume it from another folder."""
+    return {
+        "data": [str(folder.resolve()) for folder in data],
+        "validation": [str(folder.resolve()) for folder in validation],
+        "start": str(start.resolve()) if start else None,
+        "bundle": str(base.folder.resolve()) if base and base.folder else None,
+    }
+
+
+def asked(folder: Path) -> dict[str, Any]:
+    """What a run was asked to do, from its `args.yaml`.
+
+    Raises:
+        UsageError: The folder is no run, or one that cannot be resumed.
+    """
+    import yaml
+
+    refuse_unless_stopped(folder)
+    return dict(yaml.safe_load((folder / "args.yaml").read_text()))
+
+
+def refuse_unless_stopped(folder: Path) -> None:
+    """Resume only what was begun and has not ended.
+
+    Raises:
+        UsageError: The folder is no run, has no state yet, or holds a finished run.
+    """
+    if not (folder / "args.yaml").is_file():
+        raise UsageError(f"{folder} is no training run; there is nothing to resume", "E_RESUME")
+    if (folder / "bundle" / "manifest.json").is_file():
+        raise UsageError(f"the run {folder} has ended; its bundle is {folder / 'bundle'}", "E_RESUME")
+    if not (folder / "checkpoints" / "state.safetensors").is_file():
+        raise UsageError(f"the run {folder} was stopped before its first step; start a new one", "E_RESUME")
+
+
+def _cut(path: Path, last: int) -> list[dict[str, str]]:
+    """Take the rows after a step from a table; returns those that stay."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        # A line without an end was being written when the run was stopped.
+        lines = [line for line in file if line.endswith("\n")]
+    rows = [row for row in csv.DictReader(lines) if int(row["step"]) <= last]
+    if not rows:
+        path.unlink()
+        return []
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    _append(temporary, rows)
+    temporary.replace(path)
+    return rows
 
 
 def _numbers(values: list[float | torch.Tensor]) -> list[Any]:

@@ -16,7 +16,7 @@ from cascade.training.crops import CropConfig, Crops, Judge
 from cascade.training.datasets import open_cases
 from cascade.training.loop import Plan, fit, seeded, start_from
 from cascade.training.losses import embolus_and_artery
-from cascade.training.run import Run
+from cascade.training.run import Run, sources
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 
@@ -34,6 +34,7 @@ def train_segmenter(
     plan: Plan = Plan(),  # noqa: B008
     crops: CropConfig = CropConfig(),  # noqa: B008
     augment: AugmentConfig = AugmentConfig(),  # noqa: B008
+    resume: bool = False,
 ) -> Bundle:
     """Train one network of the segmentation stage.
 
@@ -49,12 +50,13 @@ def train_segmenter(
         plan: How long and how hard.
         crops: Which crops to draw.
         augment: How to change them.
+        resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
 
     Returns:
         The bundle as saved in `out/bundle`.
 
     Raises:
-        UsageError: A patient stands on both sides of the split, or the run folder is not new.
+        UsageError: A patient stands on both sides of the split, or the run folder is not new (or, to resume, no run).
     """
     learn, held = (prepared(folders, stage) for folders in (data, validation))
     refuse_shared_patients(learn, held)
@@ -64,7 +66,8 @@ def train_segmenter(
     if start is not None:
         start_from(network, start)
     asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "crops": crops, "augment": augment}
-    run = Run(out, {**asked, "cases": len(learn), "validation": len(held), "start": str(start or "")})
+    counts = {"cases": len(learn), "validation_cases": len(held)}
+    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume)
     ensemble = EmbolusEnsemble(config=stage)
     judge = Judge(held, ensemble, workers=plan.workers) if held else None
     trained = fit(network, Crops(learn, ensemble, crops, augment), embolus_and_artery, plan, run, judge)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import nn
 
-from cascade.errors import CascadeError
+from cascade.errors import CascadeError, UsageError
 from cascade.training.feed import feed
 from cascade.training.loop import Plan, fit, seeded
 from cascade.training.losses import bce
@@ -94,3 +97,80 @@ def test_values_that_are_not_finite_are_gone_back_on_with_half_the_rate(tmp_path
 def test_data_that_are_never_finite_end_the_training_with_a_word(tmp_path: Path) -> None:
     with pytest.raises(CascadeError, match="E_DIVERGED"):
         trained(tmp_path / "run", replace(PLAN, steps=2000, evaluate_every=1), Spoilt(range(10_000)))
+
+
+def in_a_process(folder: Path, plan: Plan, resume: bool) -> multiprocessing.process.BaseProcess:
+    """Begin or resume a training in a process of its own, which can be killed."""
+
+    def work() -> None:
+        torch.set_num_threads(1)
+        seeded(plan)
+        run = Run(folder, {"plan": plan}, resume)
+        fit(network(), Squares(), bce, plan, run, brightness)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    return process
+
+
+def brightness(one: nn.Module) -> dict[str, float]:
+    """A figure that depends on all weights, and falls and rises."""
+    with torch.inference_mode():
+        return {"score": float(one(torch.ones(1, 1, 16, 16)).sum())}
+
+
+def told(folder: Path) -> list[dict[str, str]]:
+    """What a run wrote down, but for times."""
+    both = rows(folder) + rows(folder, "results.csv")
+    return [{k: v for k, v in row.items() if k not in ("data_seconds", "seconds", "minutes")} for row in both]
+
+
+def killed_at_random_ends_in_the_same(folder: Path, kills: int, seed: int) -> None:
+    plan = replace(PLAN, steps=400, evaluate_every=60, look_every=7, save_minutes=0.0, seed=seed)
+    began = time.monotonic()
+    in_a_process(folder / "whole", plan, resume=False).join()
+    usual = time.monotonic() - began
+    rng = np.random.default_rng(seed)
+    process, ended = in_a_process(folder / "killed", plan, resume=False), 0
+    while not (folder / "killed" / "checkpoints" / "state.safetensors").exists():
+        time.sleep(0.001)
+    for _ in range(kills):
+        process.join(rng.uniform(0, 1.2 * usual / kills))
+        ended += not process.is_alive()
+        process.kill()
+        process.join()
+        process = in_a_process(folder / "killed", plan, resume=True)
+    process.join()
+    assert process.exitcode == 0
+    assert ended < kills
+    # The state holds the weights, their average, the optimizer's memory, and where the random numbers are.
+    for file in ("state.safetensors", "best/weights.safetensors", "last/weights.safetensors"):
+        whole, killed = (load_file(folder / name / "checkpoints" / file) for name in ("whole", "killed"))
+        assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    assert told(folder / "whole") == told(folder / "killed")
+
+
+def test_a_training_that_is_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
+    killed_at_random_ends_in_the_same(tmp_path, kills=3, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_training_that_is_killed_often_ends_in_the_same_weights(tmp_path: Path, seed: int) -> None:
+    killed_at_random_ends_in_the_same(tmp_path, kills=10, seed=seed)
+
+
+def test_what_has_not_been_begun_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="E_RESUME"):
+        Run(tmp_path, {}, resume=True)
+
+
+def test_a_row_that_was_half_written_is_written_again(tmp_path: Path) -> None:
+    plan = replace(PLAN, evaluate_every=6)
+    trained(tmp_path / "run", plan)
+    before = told(tmp_path / "run")
+    with (tmp_path / "run" / "steps.csv").open("a") as file:
+        file.write("1")
+    run = Run(tmp_path / "run", {}, resume=True)
+    fit(network(), Squares(), bce, plan, run)
+    assert told(tmp_path / "run") == before

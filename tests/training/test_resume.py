@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cascade.cli.train_classifier import Classifier
+from cascade.cli.train_segmenter import Segmenter
+from cascade.errors import UsageError
+from cascade.training.crops import CropConfig
+from cascade.training.loop import Plan
+from cascade.training.run import Run, sources
+
+
+def stopped(folder: Path) -> Path:
+    """A run that was asked for unusual things, and stopped."""
+    plan, crops = Plan(steps=77, learning_rate=3e-5, workers=0), CropConfig(size=(64, 96), shares={"real": 1.0})
+    asked = {"net": "tiny_attention_resunet", "stage": "siamese", "arguments": {"width": 8}}
+    where = sources([folder / "learn"], [folder / "held"], None, None)
+    run = Run(folder / "run", {**where, **asked, "plan": plan, "crops": crops})
+    run.state.parent.mkdir()
+    run.state.touch()
+    return run.folder
+
+
+def test_a_resumed_run_is_asked_for_what_it_was_asked_then(tmp_path: Path) -> None:
+    command = Segmenter(resume=stopped(tmp_path)).again()
+    assert (command.data, command.validation) == ((tmp_path / "learn",), (tmp_path / "held",))
+    assert (command.start, command.bundle, command.net) == (None, None, "tiny_attention_resunet")
+    settings = command.settings({"arguments": {}, "plan": Plan(), "crops": CropConfig()})
+    assert settings == {
+        "arguments": {"width": 8},
+        "plan": Plan(steps=77, learning_rate=3e-5, workers=0),
+        "crops": CropConfig(size=(64, 96), shares={"real": 1.0}),
+    }
+    assert Classifier(resume=command.resume).again().stage == "siamese"
+
+
+def test_what_is_given_with_resume_goes_before_what_was_asked(tmp_path: Path) -> None:
+    moved = (tmp_path / "moved",)
+    command = Segmenter(resume=stopped(tmp_path), data=moved, steps=99, overrides=("plan.workers=3",)).again()
+    assert command.data == moved
+    expected = replace(Plan(steps=77, learning_rate=3e-5), steps=99, workers=3)
+    assert command.settings({"plan": Plan()})["plan"] == expected
+
+
+def test_resume_takes_no_folder_for_a_new_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="leave -o out"):
+        Segmenter(resume=stopped(tmp_path), out=tmp_path / "new").again()
+    assert Segmenter(resume=tmp_path / "run").folder("segmenter") == tmp_path / "run"
+
+
+def test_a_run_that_has_ended_is_not_resumed(tmp_path: Path) -> None:
+    run = stopped(tmp_path)
+    (run / "bundle").mkdir()
+    (run / "bundle" / "manifest.json").touch()
+    with pytest.raises(UsageError, match="has ended"):
+        Segmenter(resume=run).again()
