@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.config import from_json, to_json
 from cascade.errors import BundleError, UsageError
 from cascade.fusion import FusionParameters
+from cascade.fusion.parameters import EXAM_INPUTS, LESION_INPUTS, POINTS
 from cascade.registry import build, nearest
 from cascade.runtime import FULL_PRECISION, Blueprint, open_net
 from cascade.weights_file import pack, read_header, read_plain, unpack, write_whole
@@ -226,10 +227,10 @@ def load(folder: Path | str | None = None) -> Bundle:
         folder = folder / "bundle"
     text = read_plain(folder, "manifest.json")
     try:
-        manifest = json.loads(text)
-    except ValueError as error:
+        manifest = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{folder / 'manifest.json'} is not JSON: {error}", "E_MANIFEST") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest["format"] is True:
         found = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise BundleError(
             f"{folder / 'manifest.json'} has format {found!r}, this version reads {FORMAT}; "
@@ -237,17 +238,20 @@ def load(folder: Path | str | None = None) -> Bundle:
             "E_FORMAT",
         )
     try:
-        stages = tuple(_stage(folder, item) for item in manifest.get("stages", []))
+        stages = tuple(_stage(folder, item) for item in manifest["stages"])
         fusion = _fusion(manifest)
         name = str(manifest["name"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BundleError(
-            f"{folder / 'manifest.json'} lacks or misuses the field {error}; the bundle is incomplete", "E_MANIFEST"
-        ) from error
+    except KeyError as error:
+        text_of = f"{folder / 'manifest.json'} lacks the field {error}; the bundle is incomplete, get it again"
+        raise BundleError(text_of, "E_MANIFEST") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        text_of = f"{folder / 'manifest.json'} has not the form of a manifest ({error}); get the bundle again"
+        raise BundleError(text_of, "E_MANIFEST") from error
     if len({entry.stage for entry in stages}) != len(stages):
         raise BundleError(f"{folder / 'manifest.json'} names a stage twice", "E_MANIFEST")
     facts = {key: value for key, value in manifest.items() if key not in _OWN}
-    card = (folder / "card.md").read_text(encoding="utf-8") if (folder / "card.md").is_file() else ""
+    # The card is for people: one that is no UTF-8 is shown as far as it goes.
+    card = (folder / "card.md").read_text(encoding="utf-8", errors="replace") if (folder / "card.md").is_file() else ""
     return Bundle(
         name, tuple(sorted(stages, key=_place)), fusion, facts, card, folder, hashlib.sha256(text).hexdigest()
     )
@@ -297,9 +301,35 @@ def _fusion(manifest: Mapping[str, Any]) -> dict[str, FusionParameters]:
         full = subset_name(item["name"] for item in manifest["stages"])
         subsets[full] = {**found, "operating_points": manifest.get("operating_points", {})}
     try:
-        return {key: from_json(FusionParameters, value, "fusion") for key, value in subsets.items()}
+        return {key: _sound(from_json(FusionParameters, value, "fusion")) for key, value in subsets.items()}
     except ValueError as error:
         raise BundleError(f"the manifest's {error}", "E_MANIFEST") from error
+
+
+def _sound(fusion: FusionParameters) -> FusionParameters:
+    """A fusion that can answer, or none at all.
+
+    Raises:
+        ValueError: An input is unknown, or the thresholds are not probabilities that rise from rule_out to rule_in.
+    """
+    for kind, names, known in (
+        ("inputs", (*fusion.inputs, *fusion.coefficients), EXAM_INPUTS),
+        ("lesions.coefficients", fusion.lesions.coefficients, LESION_INPUTS),
+    ):
+        for name in names:
+            if name not in known:
+                raise ValueError(f"fusion.{kind} has the unknown name {name!r}; {nearest(name, known)}")
+    points = fusion.operating_points
+    if fusion.inputs and set(points) != set(POINTS):
+        raise ValueError(f"fusion.operating_points are {sorted(points)}, all of {', '.join(POINTS)} are meant")
+    rising = [points[name].threshold for name in ("rule_out", "rule_in") if name in points]
+    if not all(0 <= point.threshold <= 1 for point in points.values()) or rising != sorted(rising):
+        raise ValueError("fusion.operating_points must be probabilities, rule_out at most rule_in")
+    return fusion
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _stage(folder: Path, item: Mapping[str, Any]) -> StageEntry:
@@ -315,6 +345,8 @@ def _stage(folder: Path, item: Mapping[str, Any]) -> StageEntry:
     except ValueError as error:
         raise BundleError(f"the manifest's {error}", "E_CONFIG") from error
     networks = tuple(_network(folder, name, one) for one in item["networks"])
+    if not networks:
+        raise BundleError(f"stage {name!r} has no network; the bundle is incomplete, get it again", "E_MANIFEST")
     if len({net.name for net in networks}) != len(networks):
         raise BundleError(f"stage {name!r} names a network twice", "E_MANIFEST")
     return StageEntry(name, config, networks)
@@ -346,7 +378,9 @@ def _network(folder: Path, stage: str, item: Mapping[str, Any]) -> Network:
             "E_WEIGHTS_DIFFER",
         )
     shape = item.get("input")
-    if shape is not None and not (len(shape) == 3 and all(isinstance(n, int) and 0 < n <= 4096 for n in shape)):
+    if shape is not None and not (
+        isinstance(shape, list) and len(shape) == 3 and all(isinstance(n, int) and 0 < n <= 4096 for n in shape)
+    ):
         raise BundleError(
             f"network {name!r} has an input of {shape!r}; three positive integers are meant", "E_MANIFEST"
         )
@@ -361,7 +395,12 @@ def _open(bundle: Bundle, entry: StageEntry, runtime: str, device: str) -> Learn
     nets = {}
     for net in entry.networks:
         blueprint = Blueprint(net.name, _builder(net, entry.stage), f"{net.sha256} {code}", net.input)
-        nets[net.name] = open_net(blueprint, runtime=runtime, device=device)
+        try:
+            nets[net.name] = open_net(blueprint, runtime=runtime, device=device)
+        except RuntimeError as error:  # torch's and OpenVINO's own, of several lines
+            first = " ".join(str(error).split())[:200]
+            text = f"network {net.name!r} of stage {entry.stage!r} cannot be opened with input {net.input}: {first}"
+            raise BundleError(f"{text}; get the bundle again", "E_WEIGHTS_DIFFER") from error
     return kind(nets, entry.config)  # type: ignore[call-arg]  # every stage takes its config
 
 

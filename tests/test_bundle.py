@@ -241,3 +241,54 @@ def test_the_default_bundle_is_found_or_its_absence_said(tmp_path: Path, monkeyp
     assert load().folder == tmp_path / "weights"
     save(small_bundle("embolus"), tmp_path / "cascade" / "weights")
     assert load().names == ("embolus",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(fusion="none"),
+        lambda m: m.update(stages=None),
+        lambda m: m.pop("stages"),
+        lambda m: m["stages"][0].update(networks=[]),
+        lambda m: m["stages"][0]["networks"][0].update(input=5),
+        lambda m: m["stages"][0]["config"].update(pixel_mm=float("nan")),
+    ],
+)
+def test_a_manifest_of_another_form_is_refused_in_one_sentence(
+    folder: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    edit(folder, change)
+    refused(folder, "E_MANIFEST")
+
+
+def test_a_manifest_nested_without_end_is_refused(folder: Path) -> None:
+    (folder / "manifest.json").write_text("[" * 100_000)
+    refused(folder, "E_MANIFEST")
+
+
+def test_a_card_that_is_no_text_does_not_bar_the_networks(folder: Path) -> None:
+    (folder / "card.md").write_bytes(b"\xff card")
+    assert load(folder).card.endswith(" card")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f["fusion"].update(inputs=["lesion", "vollume"]), "did you mean 'volume'"),
+        (lambda f: f["operating_points"].pop("rule_in"), "all of rule_out, balanced, rule_in"),
+        (lambda f: f["operating_points"]["rule_out"].update(threshold=0.99), "rule_out at most rule_in"),
+        (lambda f: f["operating_points"]["rule_in"].update(threshold=7.0), "must be probabilities"),
+    ],
+)
+def test_a_fusion_that_could_not_answer_is_refused(
+    tmp_path: Path, whole: Bundle, change: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    save(whole.with_fusion({"siamese+embolus": parameters()}), tmp_path)
+    edit(tmp_path, change)
+    refused(tmp_path, words)
+
+
+def test_a_network_that_does_not_take_its_input_is_refused_when_it_is_opened(folder: Path) -> None:
+    edit(folder, lambda m: m["stages"][1]["networks"][0].update(input=[7, 64, 64]))
+    with pytest.raises(BundleError, match=r"cannot be opened with input \(7, 64, 64\)"):
+        load(folder).open("openvino", "cpu")
