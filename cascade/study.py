@@ -55,7 +55,7 @@ class Study:
     def id(self) -> str:
         """First 16 hex digits of SHA-256 over HU and geometry; no tag enters it."""
         digest = hashlib.sha256(repr(self.grid.shape).encode())
-        digest.update(np.round(self.grid.affine, 4).astype("<f8").tobytes())
+        digest.update((np.round(self.grid.affine, 4) + 0.0).astype("<f8").tobytes())  # -0.0 is 0.0
         for plane in self.hu:
             digest.update(np.ascontiguousarray(plane, dtype="<i2").data)
         return digest.hexdigest()[:16]

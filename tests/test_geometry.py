@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade.geometry import AIR_HU, Box, Frame, Grid, Order
+from cascade.study import Study
 
 orders = st.builds(
     Order,
@@ -103,3 +104,10 @@ def test_a_box_around_a_mask_is_half_open() -> None:
     mask[1:3, 2:5, 4] = True
     assert Box.around(mask) == Box(1, 3, 2, 5, 4, 5)
     assert Box.around(np.zeros((2, 2, 2), bool)) is None
+
+
+def test_a_study_has_one_id_whichever_way_its_source_ran() -> None:
+    hu = np.zeros((3, 4, 5), np.int16)
+    plain = Grid.simple((3, 4, 5), (2.0, 1.0, 1.0))
+    negative = np.where(plain.affine == 0, -0.0, plain.affine)
+    assert Study(hu, plain).id == Study(hu, Grid((3, 4, 5), negative)).id

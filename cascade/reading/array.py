@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cascade.errors import InputError
 from cascade.geometry import Grid
+from cascade.reading.limits import MAXIMUM_VOXEL_MM
+from cascade.reading.plausible import without_offset
 from cascade.study import Note, Study
 
 
 def from_array(
-    hu: NDArray[np.generic],
-    affine: NDArray[np.generic] | None = None,
-    spacing: tuple[float, float, float] | None = None,
+    hu: ArrayLike,
+    affine: ArrayLike | None = None,
+    spacing: Sequence[float] | None = None,
     *,
     facts: Mapping[str, Any] | None = None,
     warnings: Sequence[Note] = (),
@@ -32,20 +34,23 @@ def from_array(
         warnings: What had to be remarked.
 
     Raises:
-        InputError: E_NO_GEOMETRY or E_PIXEL_FORMAT.
+        InputError: E_NO_GEOMETRY, E_PIXEL_FORMAT, or E_NOT_HU: it has no air, and no usual offset explains that.
     """
+    hu = np.asarray(hu)
     if hu.ndim != 3 or 0 in hu.shape or hu.dtype.kind not in "iufb":
         text = f"a volume must be a real array of three axes, got {hu.dtype} with shape {hu.shape}"
         raise InputError("E_PIXEL_FORMAT", f"{text}; give one CT volume")
     if (affine is None) == (spacing is None):
         raise InputError("E_NO_GEOMETRY", "an array has no place of its own; give either its affine or its spacing")
     if spacing is not None:
-        if not all(np.isfinite(s) and s > 0 for s in spacing):
+        sizes = np.atleast_1d(np.asarray(spacing, dtype=np.float64))
+        if sizes.shape != (3,) or not (np.isfinite(sizes) & (sizes > 0)).all():
             raise InputError("E_NO_GEOMETRY", f"spacing must be three positive numbers in mm, got {spacing}")
-        shape = (hu.shape[0], hu.shape[1], hu.shape[2])
-        affine = Grid.simple(shape, spacing).affine
+        z, y, x = (float(size) for size in sizes)
+        affine = Grid.simple((hu.shape[0], hu.shape[1], hu.shape[2]), (z, y, x)).affine
     grid = grid_of(hu.shape, np.asarray(affine, dtype=np.float64))
-    return Study(to_int16(grid.to_grid(hu)), grid, dict(facts or {}), (), tuple(warnings))
+    values, notes = without_offset(to_int16(grid.to_grid(hu)), "the array")
+    return Study(values, grid, dict(facts or {}), (), (*warnings, *notes))
 
 
 def grid_of(shape: tuple[int, ...], affine: NDArray[np.float64]) -> Grid:
@@ -58,8 +63,12 @@ def grid_of(shape: tuple[int, ...], affine: NDArray[np.float64]) -> Grid:
         raise InputError("E_NO_GEOMETRY", f"the affine must be 4 x 4 finite numbers, got shape {affine.shape}")
     axes = affine[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
-    if not (lengths > 1e-3).all():
-        raise InputError("E_NO_GEOMETRY", "the affine has an axis without length; give the volume's true spacing")
+    if not ((lengths > 1e-3) & (lengths <= MAXIMUM_VOXEL_MM)).all():
+        sizes = " x ".join(f"{length:.4g}" for length in lengths)
+        text = f"the affine gives voxels of {sizes} mm, at most {MAXIMUM_VOXEL_MM:g} mm is read"
+        raise InputError("E_NO_GEOMETRY", f"{text}; write it in millimetres, with its true spacing")
+    if not np.allclose(affine[3], (0, 0, 0, 1)):
+        raise InputError("E_NO_GEOMETRY", "the affine's last row must be 0 0 0 1; it may stand transposed")
     cosines = (axes / lengths).T @ (axes / lengths)
     if np.abs(cosines - np.eye(3)).max() > 0.01:
         text = "the volume's axes are not at right angles (a tilted gantry?)"

@@ -47,7 +47,17 @@ def read_dicom(path: Path, series: int | str | None = None, minimum_slices: int 
     facts["candidates"] = [{"series": row.number, "slices": row.slices, "reason": row.reason} for row in table]
     sops = tuple(h.sop for h in best.volume.stack.headers)
     whole = len(set(sops)) == len(sops) and "" not in sops and first.frame is None
+    notes += _damaged(unread)
     return Study(hu, grid, facts, sops if whole else (), (*best.volume.stack.warnings, *notes))
+
+
+def _damaged(unread: Sequence[Unread]) -> list[Note]:
+    """A remark on files that may have been slices: at an end of the series nobody would miss them."""
+    lost = [one for one in unread if one.damaged]
+    if not lost:
+        return []
+    text = f"damaged files were left out: {len(lost)}, the first is file {lost[0].ordinal} ({lost[0].reason})"
+    return [Note("W_DAMAGED_FILES", f"{text}; if they are slices at an end of the series, copy or export it again")]
 
 
 def candidates_in(path: Path, minimum_slices: int = MINIMUM_SLICES) -> list[Candidate]:

@@ -96,11 +96,19 @@ class Header:
 
 @dataclass(frozen=True)
 class Unread:
-    """A file that gives no header, and why."""
+    """A file that gives no header, and why.
+
+    Attributes:
+        ordinal: As in `Header`.
+        reason: In a few words.
+        error: The refusal, where this file alone was given.
+        damaged: It may be an image of the series that is read, and not a file of another kind.
+    """
 
     ordinal: int
     reason: str
     error: InputError | None = None
+    damaged: bool = False
 
 
 def read_headers(path: Path, ordinal: int) -> list[Header] | Unread:
@@ -109,22 +117,24 @@ def read_headers(path: Path, ordinal: int) -> list[Header] | Unread:
         with path.open("rb") as file, warnings.catch_warnings(), config.disable_value_validation():
             warnings.simplefilter("ignore")
             head = file.read(4096)
+            if not head:
+                return Unread(ordinal, "empty file", damaged=True)
             if not is_dicom(head):
                 return Unread(ordinal, "not DICOM")
             file.seek(0)
             dataset = pydicom.dcmread(file, stop_before_pixels=True, force=lacks_preamble(head))
             return _headers(dataset, file, path, ordinal)
     except InputError as error:
-        return Unread(ordinal, error.text, error)
+        return Unread(ordinal, error.text, error, damaged=True)
     except (EOFError, struct.error):
         return _truncated(ordinal)
     except BROKEN as error:  # RecursionError, MemoryError, AttributeError ... : one bad file is one row of the table
-        return Unread(ordinal, f"cannot be parsed ({type(error).__name__})")
+        return Unread(ordinal, f"cannot be parsed ({type(error).__name__})", damaged=True)
 
 
 def _truncated(ordinal: int) -> Unread:
     text = f"file {ordinal} ends before its pixel data does; copy or export it again"
-    return Unread(ordinal, "truncated", InputError("E_TRUNCATED", text))
+    return Unread(ordinal, "truncated", InputError("E_TRUNCATED", text), damaged=True)
 
 
 def _headers(dataset: Dataset, file: Any, path: Path, ordinal: int) -> list[Header] | Unread:
@@ -144,7 +154,10 @@ def _headers(dataset: Dataset, file: Any, path: Path, ordinal: int) -> list[Head
     else:
         extent = pixel_extent(file, bool(implicit), bool(little), rows * columns * samples * frames * bits[0] // 8)
     if extent == "absent" and not (sop_class and sop_class not in CT_CLASSES):
-        return _truncated(ordinal) if rows or not sop_class or sop_class in CT_CLASSES else Unread(ordinal, "no image")
+        placed = _numbers(dataset, "ImagePositionPatient", 3) and _numbers(dataset, "ImageOrientationPatient", 6)
+        if not (rows and placed):
+            return _truncated(ordinal)
+        extent = "truncated"  # its series is known, and is refused with it
     if extent == "absent" or not rows:
         return Unread(ordinal, f"no image ({modality or 'unknown modality'})")
     series = _text(dataset, "SeriesInstanceUID")

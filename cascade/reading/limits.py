@@ -17,6 +17,8 @@ MINIMUM_FIELD_MM = 100.0
 MINIMUM_HEIGHT_MM = 40.0
 SMALL_FIELD_MM = 200.0
 FEW_SLICES = 20
+# Larger voxels are no CT: the file is in other units than it says.
+MAXIMUM_VOXEL_MM = 50.0
 
 
 def check(what: str, count: int, limit: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from cascade.errors import InputError
 from cascade.reading.limits import MAX_VOXELS, check
 from cascade.reading.volume import RAS_TO_LPS, volume_study
 from cascade.study import Study
+
+_MM = {"meter": 1000.0, "micron": 0.001}
+_PAIRS = (b"ni1", b"ni2")
 
 
 def read_nifti(path: Path) -> Study:
@@ -32,6 +36,9 @@ def read_nifti(path: Path) -> Study:
         with gzip.open(path) if packed else path.open("rb") as file:
             header = header_class.header_class.from_fileobj(file, check=False)
             shape = tuple(int(n) for n in header.get_data_shape())
+            if header["magic"].item()[:3] in _PAIRS:
+                text = "the NIfTI keeps its voxels in another file (.hdr and .img)"
+                raise InputError("E_PIXEL_FORMAT", f"{text}; give one .nii or .nii.gz with header and data together")
             if len(shape) == 4 and shape[3] == 1:
                 shape = shape[:3]
             if len(shape) != 3 or min(shape) < 1:
@@ -43,13 +50,13 @@ def read_nifti(path: Path) -> Study:
             if not (header["sform_code"] > 0 or header["qform_code"] > 0):
                 text = "the NIfTI states no place in the patient (sform and qform code 0)"
                 raise InputError("E_NO_GEOMETRY", f"{text}; write it with its affine")
-            affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+            affine = _in_mm(header) @ np.asarray(header.get_best_affine(), dtype=np.float64)
             # Read no more than the header promises: a small .gz can unpack to gigabytes.
             file.seek(int(header.get_data_offset()))
             size = int(np.prod(shape)) * dtype.itemsize
             body = file.read(size)
             slope, intercept = header.get_slope_inter()
-    except (OSError, EOFError, MemoryError) as error:
+    except (OSError, EOFError, MemoryError, zlib.error) as error:
         raise InputError("E_TRUNCATED", "the NIfTI ends early or cannot be unpacked; copy it again") from error
     except InputError:
         raise
@@ -62,3 +69,13 @@ def read_nifti(path: Path) -> Study:
     backwards = np.eye(4)[[2, 1, 0, 3]]
     scale = (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
     return volume_study(values, RAS_TO_LPS @ affine @ backwards, scale, "NIfTI")
+
+
+def _in_mm(header: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """From the header's units to millimetres; units that are not stated are taken for these."""
+    try:
+        unit = header.get_xyzt_units()[0]
+    except KeyError:
+        unit = "unknown"
+    scale = _MM.get(unit, 1.0)
+    return np.diag([scale, scale, scale, 1.0])

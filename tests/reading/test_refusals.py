@@ -261,3 +261,25 @@ def test_cosines_may_differ_by_rounding(tmp_path):
 
 def test_an_untilted_oblique_scan_is_no_tilted_gantry(tmp_path):
     assert_right(read(write(tmp_path, phantom(rotated(-12))), minimum_slices=1))
+
+
+def test_an_end_slice_without_pixels_refuses_its_series(tmp_path):
+    slices = phantom()
+    del slices[0].PixelData
+    error = refused(write(tmp_path, slices))
+    assert error.code == "E_TRUNCATED"
+    assert "file 1" in error.text
+
+
+def test_an_empty_file_at_an_end_does_not_shorten_the_study_without_a_word(tmp_path):
+    write(tmp_path, phantom())
+    (tmp_path / "000.dcm").write_bytes(b"")
+    study = read(tmp_path, minimum_slices=1)
+    assert study.hu.shape[0] == 23
+    assert "W_DAMAGED_FILES" in codes(study)
+
+
+def test_files_of_another_kind_are_no_damage(tmp_path):
+    write(tmp_path, phantom())
+    (tmp_path / "letter.txt").write_text("no pixels here")
+    assert "W_DAMAGED_FILES" not in codes(read(tmp_path, minimum_slices=1))

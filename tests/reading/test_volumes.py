@@ -159,3 +159,49 @@ def test_a_volume_has_no_candidates_to_choose_from(tmp_path):
     nibabel.save(nibabel.Nifti1Image(hu(), AFFINE), tmp_path / "v.nii")
     with pytest.raises(InputError, match="E_NO_CT_SERIES"):
         candidates(tmp_path / "v.nii")
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("meter", 1000.0), ("mm", 1.0), ("micron", 0.001)])
+def test_a_nifti_in_other_units_lies_where_it_says(tmp_path, unit, millimetres):
+    image = nibabel.Nifti1Image(hu(), np.diag([1 / millimetres] * 3 + [1.0]) @ AFFINE)
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "v.nii")
+    assert read(tmp_path / "v.nii").grid.spacing == pytest.approx((2.5, 0.75, 0.7))
+
+
+def test_micrometres_that_are_called_nothing_are_refused(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(hu(), np.diag([1000.0, 1000, 1000, 1]) @ AFFINE), tmp_path / "v.nii")
+    with pytest.raises(InputError, match=r"E_NO_GEOMETRY.*millimetres"):
+        read(tmp_path / "v.nii")
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+def test_a_nifti_of_two_files_is_named_as_such(tmp_path, kind):
+    nibabel.save(kind(hu(), AFFINE), tmp_path / "v.img")
+    with pytest.raises(InputError, match=r"E_PIXEL_FORMAT.*another file"):
+        read(tmp_path / "v.hdr")
+
+
+def test_an_array_with_its_offset_left_in_is_put_right_and_one_without_hu_is_refused():
+    volume = np.full((20, 40, 40), -1000, np.int16)
+    volume[:, 10:30, 10:30] = 40
+    study = from_array((volume + 1024).astype(np.uint16), spacing=(2, 1, 1))
+    assert [note.code for note in study.warnings] == ["W_OFFSET_FIXED"]
+    assert np.array_equal(study.hu, volume)
+    with pytest.raises(InputError, match="E_NOT_HU"):
+        from_array((volume + 1000) / 4000.0, spacing=(2, 1, 1))
+
+
+@pytest.mark.parametrize("spacing", [1.0, (1.0, 1.0), (1.0, 0.0, 1.0), (1.0, float("nan"), 1.0)])
+def test_a_spacing_that_is_not_three_lengths_is_refused(spacing):
+    with pytest.raises(InputError, match="E_NO_GEOMETRY"):
+        from_array(hu(), spacing=spacing)
+
+
+def test_a_transposed_affine_is_refused():
+    with pytest.raises(InputError, match=r"E_NO_GEOMETRY.*transposed"):
+        from_array(hu(), affine=AFFINE.T)
+
+
+def test_lists_are_arrays_too():
+    assert from_array(hu().tolist(), spacing=[2.0, 0.7, 0.8]).grid.shape == (12, 11, 10)
