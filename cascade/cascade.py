@@ -86,17 +86,24 @@ class Cascade:
         """The learned stages' names, in order."""
         return tuple(stage.name for stage in self.learned)
 
-    def run(self, path: Path | str, series: str | None = None, progress: Progress | None = None) -> Findings:
+    def run(self, path: Path | str | Study, series: str | None = None, progress: Progress | None = None) -> Findings:
         """Read a study and pass it through.
 
         Args:
-            path: A DICOM folder, a NIfTI or an NRRD file.
+            path: A DICOM folder, a NIfTI or an NRRD file; or a study that is held already, such as
+                `cascade.reading.from_array` makes.
             series: Number, UID or description of the series to take; None chooses and says why.
             progress: Told of every step.
 
         Raises:
             InputError: The study cannot be read rightly.
+            UsageError: It is neither a path nor a study.
         """
+        if isinstance(path, Study):
+            return self(path, progress)
+        if not isinstance(path, str | Path):
+            text = f"a study is read from a path, got {type(path).__name__}"
+            raise UsageError(f"{text}; an array becomes a study by cascade.reading.from_array(hu, spacing=(z, y, x))")
         from cascade.reading import read
 
         start = time.perf_counter()
@@ -111,7 +118,13 @@ class Cascade:
         return findings
 
     def __call__(self, study: Study, progress: Progress | None = None) -> Findings:
-        """Pass a study through every stage."""
+        """Pass a study through every stage.
+
+        Raises:
+            UsageError: It is no study; `run` takes paths too.
+        """
+        if not isinstance(study, Study):
+            raise UsageError(f"a cascade is called with a Study, got {type(study).__name__}; run() takes a path")
         findings = Findings(study.grid, warnings=study.warnings, provenance=self._provenance(study))
         self.timings = {}
         for stage in self.stages:
@@ -137,7 +150,15 @@ class Cascade:
         return Cascade(kept, self.bundle, self.choice, self.operating_point)
 
     def save(self, folder: Path | str) -> None:
-        """Write the bundle, with the stages that this cascade has."""
+        """Write the bundle, with the stages that this cascade has.
+
+        Raises:
+            UsageError: A stage did not come from a bundle: its weights are not known here.
+            BundleError: The folder holds something that is no bundle.
+        """
+        strange = [name for name in self.names if name not in self.bundle.names]
+        if strange:
+            raise UsageError(f"stage {strange[0]!r} came from no bundle, so its weights cannot be saved with it")
         kept = tuple(entry for entry in self.bundle.stages if entry.stage in self.names)
         bundles.save(replace(self.bundle, stages=kept), folder)
 

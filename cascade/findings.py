@@ -210,7 +210,10 @@ class Findings:
         return self.labels.full(self.grid.shape)
 
     def save(self, out: Path | str, formats: Sequence[str] = ("json", "nifti", "csv")) -> None:
-        """Write to a folder; `Findings.read` is the inverse of the formats "json" and "nifti"."""
+        """Write to a folder; `Findings.read` is the inverse where "json", "nifti" and "probability" are written.
+
+        Without "probability" the embolus map is read back as the lesions alone (`cascade.writing.save`).
+        """
         from cascade.writing import save
 
         save(self, Path(out), formats)

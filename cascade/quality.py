@@ -68,12 +68,7 @@ def judge(study: Study, findings: Findings, gates: Gates | None = None) -> Verdi
     warn: list[Note] = []
     stop: list[Note] = []
     if not quality.chest:
-        run = longest_run(shows_lung(findings, lungs))
-        text = (
-            f"no lungs to judge: {quality.lung_ml:.0f} ml of lung, at most {run} slices in a row that show it "
-            f"(at least {gates.lung_ml:g} ml and {gates.lung_slices} slices needed)"
-        )
-        stop.append(Note("W_NOT_CHEST", text))
+        stop.append(Note("W_NOT_CHEST", _not_chest(quality, findings, lungs, gates)))
     if quality.chest and quality.contrast_hu is not None and quality.contrast_hu < gates.contrast_hu:
         text = f"no contrast agent: {quality.contrast_hu:.0f} HU in the {quality.contrast_source}"
         stop.append(_note("W_NO_CONTRAST", text, gates.contrast_hu, "HU"))
@@ -95,6 +90,17 @@ def judge(study: Study, findings: Findings, gates: Gates | None = None) -> Verdi
             _note("W_NOISE", f"noise in soft tissue is {quality.noise_hu:.0f} HU", gates.noise_hu, "HU", "at most")
         )
     return Verdict(quality, tuple(stop + warn), tuple(stop))
+
+
+def _not_chest(quality: Quality, findings: Findings, lungs: LungReference, gates: Gates) -> str:
+    """What is missing of a chest, and only that: volume, slices in a row, or the networks' word for it."""
+    if quality.lung_ml is not None and quality.lung_ml < gates.lung_ml:
+        return f"no lungs to judge: {quality.lung_ml:.0f} ml of lung were found (at least {gates.lung_ml:g} ml needed)"
+    dark, agreed = longest_run(_shown(lungs.boxes)), longest_run(shows_lung(findings, lungs))
+    text = f"no lungs to judge: {quality.lung_ml:.0f} ml are as dark as lung, on up to {dark} slices in a row"
+    if dark >= gates.lung_slices:
+        text += f", but the networks take at most {agreed} of them in a row for lung"
+    return f"{text} (at least {gates.lung_slices} slices needed)"
 
 
 def measure(study: Study, findings: Findings, lungs: LungReference, gates: Gates) -> Quality:

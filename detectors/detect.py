@@ -100,6 +100,8 @@ def detect(
     for name, value in (("threshold", threshold), ("iou", iou)):
         if not 0 <= value <= 1:
             raise UsageError(f"{name} must lie between 0 and 1, got {value}")
+    if one and show and show is not True and not cv2.haveImageWriter(f"x{Path(show).suffix or '.png'}"):
+        raise UsageError(f"{show} has an ending that no picture can be written with; use .png or .jpg")
     slices = [open_image(image, stage.config, pixel_mm) for image in given]
     found = [_named(rows, slice_, threshold, iou) for slice_, rows in zip(slices, _rows(slices, stage), strict=True)]
     if show:
@@ -144,7 +146,5 @@ def _write(slices: Sequence[Slice], found: Sequence[Sequence[Detection]], show: 
     for index, (slice_, detections) in enumerate(zip(slices, found, strict=True)):
         path = name(index)
         path.parent.mkdir(parents=True, exist_ok=True)
-        done, coded = cv2.imencode(path.suffix or ".png", draw(slice_.picture, detections)[..., ::-1])
-        if not done:
-            raise UsageError(f"{path} has an ending that no picture can be written with; use .png or .jpg")
+        _, coded = cv2.imencode(path.suffix or ".png", draw(slice_.picture, detections)[..., ::-1])
         path.write_bytes(coded.tobytes())

@@ -156,3 +156,24 @@ def test_importing_the_package_is_quick_and_imports_no_network_library() -> None
         loaded, taken = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rsplit(maxsplit=1)
         assert loaded == "[]"
         assert float(taken) < seconds  # of the processor, Python's own start included
+
+
+def test_a_study_that_is_held_is_run_like_one_that_is_read(whole: Cascade) -> None:
+    assert whole.run(STUDY) == whole(STUDY)
+
+
+@pytest.mark.parametrize("thing", [STUDY.hu, None, 7])
+def test_what_is_no_study_is_answered_with_the_way_to_one(whole: Cascade, thing: object) -> None:
+    with pytest.raises(UsageError, match="from_array"):
+        whole.run(thing)  # type: ignore[arg-type]  # as a stranger calls it
+
+
+def test_a_path_where_a_study_is_meant_names_run(whole: Cascade) -> None:
+    with pytest.raises(UsageError, match=r"run\(\) takes a path"):
+        whole("STUDY")  # type: ignore[arg-type]  # as a stranger calls it
+
+
+def test_stages_from_no_bundle_are_not_saved_as_an_empty_one(whole: Cascade, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="came from no bundle"):
+        Cascade(whole.learned).save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

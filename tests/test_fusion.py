@@ -179,6 +179,17 @@ def test_a_study_in_which_the_lung_filter_sees_no_lung_is_no_chest() -> None:
     assert codes(Fusion(parameters())(STUDY, replace(seen(TRUTH), slices=slices))) == ["W_NOT_CHEST"]
 
 
+def test_no_chest_says_what_is_missing_and_not_what_is_there() -> None:
+    slices = Slices(*(np.zeros(STUDY.grid.shape[0], np.float32) for _ in range(3)))
+    volume_is_fine = Fusion(parameters())(STUDY, replace(seen(TRUTH), slices=slices)).warnings[0].text
+    assert "the networks take at most 0 of them in a row for lung" in volume_is_fine
+    assert "500 ml" not in volume_is_fine
+    head, _ = chest(lungs=False)
+    no_volume = Fusion(parameters())(head, Findings(head.grid)).warnings[0].text
+    assert "at least 500 ml needed" in no_volume
+    assert "slices" not in no_volume
+
+
 @pytest.mark.parametrize("arteries", [True, False])
 def test_arteries_without_contrast_abstain_with_their_hu(arteries: bool) -> None:
     study, truth = chest([], contrast_hu=60.0)

@@ -47,7 +47,9 @@ def progress_bar(command: Command) -> Iterator[Progress | None]:
 
 
 def summary(name: str, findings: Findings) -> list[str]:
-    """At most ten lines on what was found."""
+    """At most ten lines on what was found; slices are counted as in the source and in lesions.csv."""
+    from cascade.writing.record import source_index
+
     lines = [name]
     exam = findings.exam
     if exam is not None:
@@ -55,7 +57,7 @@ def summary(name: str, findings: Findings) -> list[str]:
         lines.append(f"  {exam.decision.upper()}{chance}: {exam.reason}")
     for lesion in (findings.lesions or ())[:SHOWN_LESIONS]:
         place = f" {lesion.place}" if lesion.place else ""
-        first, last = lesion.slices
+        first, last = sorted(source_index(findings.grid, z) for z in lesion.slices)
         lines.append(
             f"  lesion {lesion.number}: {lesion.side}{place}, {lesion.volume_mm3:.0f} mm3, slices {first} to {last}, "
             f"probability {lesion.probability:.2f}"

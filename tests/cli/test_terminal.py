@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cascade.cli.terminal import summary
 from cascade.findings import Exam, Findings, Lesion
-from cascade.geometry import Grid
+from cascade.geometry import Grid, Order
 from cascade.study import Note
 
 
@@ -33,3 +35,9 @@ def test_a_summary_says_decision_probability_reason_and_each_warning_once():
 def test_an_abstention_has_no_probability():
     lines = summary("STUDY", findings(0, Exam("abstain", reason="W_NOT_CHEST: no lungs.")))
     assert "  ABSTAIN: W_NOT_CHEST: no lungs." in lines
+
+
+def test_a_summary_counts_slices_as_the_tables_do():
+    found = findings(1, Exam("positive", 0.9))
+    grid = Grid(found.grid.shape, found.grid.affine, Order((0, 1, 2), (True, False, False)))
+    assert any("slices 5 to 9," in line for line in summary("STUDY", replace(found, grid=grid)))

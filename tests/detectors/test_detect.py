@@ -144,3 +144,9 @@ def test_boxes_lie_in_the_pixels_of_the_dicom_file_and_sides_in_the_patient(tmp_
         assert near(found["left lung"], first)
     else:  # rows run to the patient's left, and both squares lie in the upper and the lower half of them
         assert found["right lung"].box[3] <= found["left lung"].box[3]
+
+
+def test_a_picture_of_an_unknown_ending_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"use \.png or \.jpg"):
+        detect(picture(), STAGE, show=tmp_path / "one.zzz")
+    assert not list(tmp_path.iterdir())
