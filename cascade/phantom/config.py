@@ -34,8 +34,11 @@ class Simulation:
         slice_mm: Distances between slices to choose from, mm.
         slice_weights: Chance of each distance in `slice_mm`.
         thickness: Slice thickness in slice distances.
-        noise_hu: Standard deviation of noise in the middle of the chest, HU (log-uniform).
-        sharpness: Kernel, 0 soft to 1 sharp with overshoot.
+        noise_hu: Standard deviation of noise in the middle of the chest with a soft kernel, HU (log-uniform).
+        sharpness: Kernel, 0 soft to 1 sharp with overshoot; soft ones come more often.
+        iterative: Chance of iterative reconstruction: less noise, and more of it at low frequencies.
+        alike: Correlation of noise between neighbouring slices, where they are not almost independent.
+        texture: Factor on the unevenness of muscle, fat, bone and blood.
         scale: Factor of the anatomy's size on each axis.
         bend_mm: Amplitude of the smooth deformation of the anatomy, mm.
         rotation_deg: Rotation about the long axis, degrees either way.
@@ -73,8 +76,11 @@ class Simulation:
     slice_mm: tuple[float, ...] = (0.7, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
     slice_weights: tuple[float, ...] = (0.05, 0.2, 0.2, 0.15, 0.2, 0.15, 0.05)
     thickness: Range = (1.0, 1.6)
-    noise_hu: Range = (7.0, 32.0)
+    noise_hu: Range = (8.0, 34.0)
     sharpness: Range = (0.0, 1.0)
+    iterative: float = 0.45
+    alike: Range = (0.1, 0.6)
+    texture: Range = (0.5, 1.4)
     scale: Range = (0.86, 1.14)
     bend_mm: Range = (2.0, 9.0)
     rotation_deg: float = 7.0

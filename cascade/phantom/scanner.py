@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -14,6 +14,50 @@ from cascade.phantom.config import Simulation
 from cascade.phantom.shapes import F32, U8
 
 Plane = NDArray[np.floating] | NDArray[np.integer]
+
+SHARP = 0.38
+"""Sharpness from which a kernel overshoots instead of blurring."""
+
+
+class Planes(Protocol):
+    """A volume whose canvas slices are made when they are asked for."""
+
+    def __getitem__(self, z: int) -> F32:
+        """A slice `[y, x]`."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What noise looks like beside its strength and kernel.
+
+    Attributes:
+        iterative: Share of noise power that iterative reconstruction has moved to low frequencies, 0..1.
+        alike: Correlation of noise between neighbouring slices.
+        lateral: How much more power lies across rows than along them, as in a chest wider than deep.
+        steepness: How fast noise grows with tissue in the way, a cm.
+        patchy: Standard deviation of the logarithm of slow changes of its strength.
+        starved: Strength of the streaks along rows that few photons pass, such as through both shoulders.
+        shading_hu: Standard deviation of slow shading, HU.
+    """
+
+    iterative: float = 0.0
+    alike: float = 0.0
+    lateral: float = 0.0
+    steepness: float = 0.085
+    patchy: float = 0.0
+    starved: float = 0.0
+    shading_hu: float = 0.0
+
+
+def look(config: Simulation, rng: np.random.Generator) -> Look:
+    """Draw the looks of noise."""
+    iterative = float(rng.uniform(0.15, 0.85)) if rng.random() < config.iterative else 0.0
+    alike = float(rng.uniform(0.0, 0.12)) if rng.random() < 0.45 else float(rng.uniform(*config.alike))
+    return Look(
+        iterative, alike, float(rng.uniform(0, 0.5)), float(rng.uniform(0.07, 0.14)), float(rng.uniform(0.03, 0.2)),
+        float(rng.uniform(0, 0.8)), float(rng.uniform(0.5, 4.0)),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +73,7 @@ class Scan:
         centre: Middle of the field of view (y, x) on the canvas, voxels.
         z: Centre of each slice on the canvas, voxels.
         matrix: Rows and columns.
+        look: What else there is to noise.
     """
 
     pixel_mm: float
@@ -39,6 +84,7 @@ class Scan:
     centre: tuple[float, float]
     z: NDArray[np.float64]
     matrix: int
+    look: Look = Look()
 
     @property
     def kernel(self) -> str:
@@ -57,9 +103,10 @@ def field_of_view(config: Simulation, rng: np.random.Generator) -> tuple[float, 
 
 
 def plan(
-    canvas: Canvas, lung_z: tuple[int, int], pixel_mm: float, config: Simulation, rng: np.random.Generator
-) -> Scan:
-    """Choose slices and kernel for a canvas."""
+    canvas: Canvas, lung_z: tuple[int, int], pixel_mm: float, config: Simulation, rng: np.random.Generator,
+    noise: Look,
+) -> Scan:  # fmt: skip
+    """Choose slices and kernel for a canvas; soft kernels come more often, and sharp ones are noisier."""
     weights = np.array(config.slice_weights) / sum(config.slice_weights)
     slice_mm = float(config.slice_mm[int(rng.choice(len(weights), p=weights))])
     mm = canvas.mm
@@ -79,10 +126,11 @@ def plan(
         (occupied[0] + occupied[-1]) / 2 + rng.normal(0, 6) / mm,
     )
     noise_hu = float(np.exp(rng.uniform(*np.log(config.noise_hu))))
-    return Scan(
-        pixel_mm, slice_mm, slice_mm * float(rng.uniform(*config.thickness)), noise_hu,
-        float(rng.uniform(*config.sharpness)), centre, z, config.matrix,
-    )  # fmt: skip
+    thickness_mm = slice_mm * float(rng.uniform(*config.thickness))
+    low, high = config.sharpness
+    sharpness = low + (high - low) * float(rng.random()) ** 1.6
+    noise_hu *= (1 + 2.2 * sharpness**1.5) * (1 - 0.35 * noise.iterative)
+    return Scan(pixel_mm, slice_mm, thickness_mm, noise_hu, sharpness, centre, z, config.matrix, noise)
 
 
 class Sampler:
@@ -105,7 +153,7 @@ class Sampler:
         weight = weight / weight.sum()
         return [(int(a), float(w)) for a, w in zip(at, weight, strict=True) if w > 0.01]
 
-    def mean(self, volume: Plane, i: int, border: float = 0.0) -> F32:
+    def mean(self, volume: Plane | Planes, i: int, border: float = 0.0) -> F32:
         """A slice of a volume `[z, y, x]` over the profile, float32 `[y, x]`."""
         total = np.zeros(self.shape[1:], np.float32)
         for z, weight in self.taps(i):
@@ -125,44 +173,96 @@ class Sampler:
 
 
 class Noise:
-    """Noise with a kernel's spectrum: a pool of planes, shifted, turned over and mixed for each slice."""
+    """Noise with a kernel's spectrum: a pool of planes, shifted, turned over and mixed for each slice.
+
+    The spectrum is fitted to real scans: a hump that begins near 0 and falls from 0.21 cycles/mm (soft kernels) or 0.5
+    (sharp ones); iterative reconstruction moves it to low frequencies.
+    """
 
     def __init__(self, scan: Scan, rng: np.random.Generator, pool: int = 16) -> None:
         n = scan.matrix + 64
-        f = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :]) / scan.pixel_mm  # cycles / mm
-        # Soft kernels measured on real scans: half the power at 0.34 cycles/mm, flat below 0.15.
-        cut = 0.36 + 0.34 * scan.sharpness**1.5
-        power = f / (f + 0.05) * np.exp(-((f / cut) ** 2))
-        shape = np.sqrt(power).astype(np.float32)
-        planes = []
-        for _ in range(pool):
-            white = np.fft.rfft2(rng.standard_normal((n, n), dtype=np.float32))
-            plane = np.fft.irfft2(white * shape, s=(n, n)).astype(np.float32)
-            planes.append(plane / plane.std())
-        self.pool = planes
-        self.rng = rng
-        self.n = scan.matrix
+        look = scan.look
+        fy, fx = np.fft.fftfreq(n, scan.pixel_mm)[:, None], np.fft.rfftfreq(n, scan.pixel_mm)[None, :]
+        f = np.hypot(fy, fx)  # cycles / mm
+        power = spectrum(f, scan.sharpness, look.iterative)
+        across = np.divide(fy**2 - fx**2, f**2, out=np.zeros_like(f), where=f > 0)
+        self.pool = _planes(power * (1 + look.lateral * across), pool, n, rng)
+        self.rays = _planes(power * np.exp(-((fx / 0.025) ** 2)), 3, n, rng) if look.starved > 0 else []
+        self.scan, self.rng, self.n = scan, rng, scan.matrix
         self.last: F32 | None = None
-        self.carry = float(np.clip(1 - scan.slice_mm / (1.25 * scan.thickness_mm), 0, 0.4))
+        self.patches = rng.standard_normal((5, 5), dtype=np.float32)
+        self.shade = rng.standard_normal((6, 6), dtype=np.float32)
 
     def plane(self) -> F32:
-        """The next slice's noise, standard deviation 1, alike its neighbour as overlapping slices are."""
+        """The next slice's noise, standard deviation 1, as like its neighbour as the scan says."""
+        new = self._draw(self.pool)
+        alike = self.scan.look.alike
+        if self.last is not None and alike > 0:
+            new = np.float32(alike) * self.last + np.float32(np.sqrt(1 - alike**2)) * new
+        self.last = new
+        return new
+
+    def add(self, plane: F32) -> F32:
+        """A slice with noise: more behind more tissue, streaks where rows are starved of photons, slow shading."""
+        scan, look, rng = self.scan, self.scan.look, self.rng
+        spread, level, starved = attenuation(plane, scan.pixel_mm, look.steepness)
+        for field, step in ((self.patches, 0.15), (self.shade, 0.1)):
+            fresh = rng.standard_normal(field.shape, dtype=np.float32)
+            field[:] = np.float32(np.sqrt(1 - step**2)) * field + np.float32(step) * fresh
+        size = (self.n, self.n)
+        if look.patchy > 0:
+            slow = cv2.resize(self.patches, (64, 64), interpolation=cv2.INTER_CUBIC)
+            spread = spread * cv2.resize(np.exp(look.patchy * slow), size, interpolation=cv2.INTER_LINEAR)
+        amplitude = np.float32(scan.noise_hu * level**0.5) * spread
+        out = plane + amplitude * self.plane()
+        if self.rays and starved.max() > 0:
+            rows = np.asarray(cv2.resize(np.repeat(starved[:, None], 2, axis=1), size, interpolation=cv2.INTER_LINEAR))
+            out += np.float32(look.starved) * amplitude * rows * self._draw(self.rays)
+        if look.shading_hu > 0:
+            shade = cv2.resize(self.shade, size, interpolation=cv2.INTER_CUBIC)
+            out += np.float32(look.shading_hu) * shade
+        return np.asarray(out, np.float32)
+
+    def _draw(self, pool: list[F32]) -> F32:
         new = np.zeros((self.n, self.n), np.float32)
-        for i in self.rng.choice(len(self.pool), 2, replace=False):
+        for i in self.rng.choice(len(pool), 2, replace=False):
             y, x = self.rng.integers(0, 64, 2)
-            part = self.pool[i][y : y + self.n, x : x + self.n]
+            part = pool[i][y : y + self.n, x : x + self.n]
             part = part[::-1] if self.rng.random() < 0.5 else part
             part = part[:, ::-1] if self.rng.random() < 0.5 else part
             new += part
         new *= np.float32(np.sqrt(0.5) * (-1 if self.rng.random() < 0.5 else 1))
-        if self.last is not None and self.carry > 0:
-            new = np.float32(self.carry) * self.last + np.float32(np.sqrt(1 - self.carry**2)) * new
-        self.last = new
         return new
 
 
-def attenuation(plane: F32, pixel_mm: float) -> tuple[F32, float]:
-    """Where noise is strong, factor near 1 `[y, x]`, and how much the whole slice weighs.
+def spectrum(f: NDArray[np.floating], sharpness: float, iterative: float) -> NDArray[np.float64]:
+    """Noise power at frequencies `f`, cycles/mm; of any scale."""
+    cut, fall, rise = 0.27 + 0.45 * sharpness, 2 + 1.5 * sharpness, 1 + 0.5 * sharpness
+
+    def plain(f: NDArray[np.floating]) -> NDArray[np.floating]:
+        return np.asarray((f**rise + 0.03) * np.exp(-((f / cut) ** fall)))
+
+    def smooth(f: NDArray[np.floating]) -> NDArray[np.floating]:
+        return np.asarray((f + 0.04) * np.exp(-((f / (0.55 * cut)) ** 2)))
+
+    rings = np.linspace(0.01, 1.5, 150)
+    equal = float((rings * plain(rings)).sum() / (rings * smooth(rings)).sum())
+    return np.asarray((1 - iterative) * plain(f) + iterative * equal * smooth(f))
+
+
+def _planes(power: NDArray[np.floating], count: int, n: int, rng: np.random.Generator) -> list[F32]:
+    """Noise planes `[n, n]` of standard deviation 1 with a spectrum."""
+    shape = np.sqrt(np.maximum(power, 0)).astype(np.float32)
+    planes = []
+    for _ in range(count):
+        white = np.fft.rfft2(rng.standard_normal((n, n), dtype=np.float32))
+        plane = np.fft.irfft2(white * shape, s=(n, n)).astype(np.float32)
+        planes.append(plane / plane.std())
+    return planes
+
+
+def attenuation(plane: F32, pixel_mm: float, steepness: float) -> tuple[F32, float, F32]:
+    """Where noise is strong, factor near 1 `[y, x]`; how much the whole slice weighs; how starved each 64th of rows is.
 
     Photons that crossed more tissue are fewer: the mean of row and column sums stands for the paths through a point.
     """
@@ -170,19 +270,21 @@ def attenuation(plane: F32, pixel_mm: float) -> tuple[F32, float]:
     mu = np.clip(small + 1000, 0, 2200) / 1000
     cell = plane.shape[0] * pixel_mm / 64 / 10  # cm
     across, down = mu.sum(1) * cell, mu.sum(0) * cell
-    total = np.sqrt(np.exp(0.085 * (across - 26))[:, None] + np.exp(0.085 * (down - 26))[None, :])
-    level = float(np.clip(total[16:48, 16:48].mean() / 1.5, 0.6, 2.4))
-    shape = np.clip(total / max(float(total[16:48, 16:48].mean()), 1e-3), 0.45, 1.6)
+    weak = np.sqrt(np.exp(0.085 * (across - 26))[:, None] + np.exp(0.085 * (down - 26))[None, :])
+    level = float(np.clip(weak[16:48, 16:48].mean() / 1.5, 0.6, 2.4))
+    total = np.sqrt(np.exp(steepness * (across - 26))[:, None] + np.exp(steepness * (down - 26))[None, :])
+    shape = np.clip(total / max(float(total[16:48, 16:48].mean()), 1e-3), 0.35, 1.9)
     blurred = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 4)
-    return np.asarray(cv2.resize(blurred, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)), level
+    starved = np.clip((across - 34) / 10, 0, 2.5).astype(np.float32)
+    return np.asarray(cv2.resize(blurred, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)), level, starved
 
 
 def kernel(plane: F32, scan: Scan) -> F32:
-    """Blur or overshoot of the kernel."""
-    if scan.sharpness < 0.5:
-        sigma = (0.5 - scan.sharpness) * 0.9 / scan.pixel_mm
+    """Blur of a soft kernel, overshoot of a sharp one: 10 to 90 % of an edge in 2.5 to 0.9 mm."""
+    if scan.sharpness < SHARP:
+        sigma = (SHARP - scan.sharpness) / SHARP * 0.9 / scan.pixel_mm
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.1)))
-    gain = (scan.sharpness - 0.5) * 1.6
+    gain = (scan.sharpness - SHARP) * 3.2
     blurred = cv2.GaussianBlur(plane, (0, 0), 0.75 / scan.pixel_mm)
     return np.asarray(plane + gain * (plane - blurred), np.float32)
 

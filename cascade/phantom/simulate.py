@@ -25,6 +25,7 @@ from cascade.phantom import (
     mediastinum,
     mimics,
     scanner,
+    texture,
     tree,
     wall,
 )
@@ -64,7 +65,7 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
     Raises:
         PhantomError: No chest can be completed around the anatomy.
     """
-    names = ("anatomy", "shape", "bolus", "body", "emboli", "mimics", "scanner", "noise", "tree")
+    names = ("anatomy", "shape", "bolus", "body", "emboli", "mimics", "scanner", "noise", "tree", "look", "texture")
     streams = np.random.SeedSequence(seed).spawn(len(names))
     rng = {name: np.random.default_rng(s) for name, s in zip(names, streams, strict=True)}
     positive = bool(rng["emboli"].random() < config.positive) and config.emboli[1] > 0
@@ -80,7 +81,7 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
     else:
         fraction, numbers, clots = np.zeros(blood.shape, np.uint8), np.zeros(blood.shape, np.uint8), []
     del blood
-    scan = scanner.plan(canvas, marks.lung_z, pixel_mm, config, rng["scanner"])
+    scan = scanner.plan(canvas, marks.lung_z, pixel_mm, config, rng["scanner"], scanner.look(config, rng["look"]))
     hu, labels, instance = _scan(canvas, scan, config, fraction, numbers, blood_box, rng)
     grid = Grid.simple(hu.shape, (scan.slice_mm, scan.pixel_mm, scan.pixel_mm), _origin(scan, rng["scanner"]))
     facts = _facts(config, seed, anatomy, bolus, scan, clots)
@@ -128,6 +129,7 @@ def _scan(
     """HU int16, anatomy uint8 and clot numbers uint8, `[z, y, x]` of the scanner's grid."""
     sampler = scanner.Sampler(scan, canvas.shape, canvas.mm)
     noise = scanner.Noise(scan, rng["noise"])
+    grain = texture.Texture(canvas, texture.draw(*config.texture, rng["texture"]), rng["texture"])
     random = rng["scanner"]
     n = len(scan.z)
     hu = np.empty((n, scan.matrix, scan.matrix), np.int16)
@@ -142,9 +144,7 @@ def _scan(
         plane = motion.blur(plane, i, scan)
         if streak:
             plane = plane + scanner.streaks(plane, streak, random)
-        spread, level = scanner.attenuation(plane, scan.pixel_mm)
-        plane = scanner.kernel(plane, scan)
-        plane = plane + np.float32(scan.noise_hu * level**0.5) * spread * noise.plane()
+        plane = noise.add(scanner.kernel(plane + sampler.mean(grain, i), scan))
         np.clip(np.rint(plane), -1024, 3071, out=plane)
         hu[i] = plane
         labels[i] = sampler.nearest(canvas.labels, i)
