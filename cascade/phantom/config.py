@@ -26,6 +26,9 @@ class Simulation:
         clot_hu: Mean HU of a clot.
         occlusive: Chance that an embolus fills its artery, in arteries of a radius under 5 mm and in wider ones.
         chronic: Chance that an embolus hugs the wall or is a web, as old ones do.
+        sheets: Chance that a large embolus is a flat band in a central artery, often across its fork.
+        widening: By how much of its radius an artery widens where a clot fills it.
+        starved: Chance that little contrast gets past a clot that fills its artery.
         contrast_hu: Pulmonary trunk, HU above 0.
         timing: Chances of an early, good and late bolus (veins and left heart dark, similar, brighter).
         cava_hu: Superior vena cava in an early or good bolus, HU.
@@ -47,7 +50,7 @@ class Simulation:
         fat_mm: Subcutaneous fat, mm.
         arms_down: Chance that the arms lie beside the body.
         mimics: Factor on the chance of every mimic below; 0 leaves a clean chest.
-        nodes: Fewest and most lymph nodes beside central arteries and airways.
+        nodes: Fewest and most visible lymph nodes beside the arteries of both hila; as many lie around the airway.
         enlarged_nodes: Chance that a study has enlarged nodes.
         consolidation: Chance of consolidated or collapsed lung.
         dependent: Chance of dependent (posterior, basal) density.
@@ -65,9 +68,12 @@ class Simulation:
     positive: float = 0.5
     emboli: tuple[int, int] = (1, 15)
     burden_ml: Range = (0.03, 60.0)
-    clot_hu: Range = (30.0, 95.0)
-    occlusive: tuple[float, float] = (0.5, 0.3)
-    chronic: float = 0.15
+    clot_hu: Range = (30.0, 90.0)
+    occlusive: tuple[float, float] = (0.75, 0.45)
+    chronic: float = 0.12
+    sheets: float = 0.35
+    widening: Range = (0.0, 0.25)
+    starved: float = 0.3
     contrast_hu: Range = (150.0, 600.0)
     timing: tuple[float, float, float] = (0.3, 0.5, 0.2)
     cava_hu: Range = (250.0, 1500.0)
@@ -89,8 +95,8 @@ class Simulation:
     fat_mm: Range = (4.0, 38.0)
     arms_down: float = 0.2
     mimics: float = 1.0
-    nodes: tuple[int, int] = (4, 22)
-    enlarged_nodes: float = 0.45
+    nodes: tuple[int, int] = (2, 8)
+    enlarged_nodes: float = 0.15
     consolidation: float = 0.4
     dependent: float = 0.6
     effusion: float = 0.22

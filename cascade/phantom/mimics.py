@@ -40,40 +40,63 @@ def soft_tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.ra
 
 
 def nodes(canvas: Canvas, marks: Landmarks, paths: list[Path], config: Simulation, rng: np.random.Generator) -> None:
-    """Lymph nodes beside central and hilar arteries, and under the fork of the airway."""
+    """Lymph nodes beside hilar arteries and around the airway: small ones in everyone, enlarged ones in some."""
     mm = canvas.mm
     if not paths or config.mimics <= 0:
         return
-    count = int(rng.integers(config.nodes[0], config.nodes[1] + 1) * min(config.mimics, 2.0))
     large = rng.random() < config.enlarged_nodes * config.mimics
-    for _ in range(count):
+    hilar, central = (_node_sizes(config, large, rng) for _ in range(2))
+    for size in hilar:
         path = paths[int(rng.integers(len(paths)))]
-        fits = np.flatnonzero((path.radius > 2.6) & (path.along > 8))
+        fits = np.flatnonzero((path.radius > 2.6) & (path.radius < 9) & (path.along > 25))
         if not fits.size:
             continue
         at = int(rng.choice(fits))
-        size = rng.uniform(2.0, 4.0) if not large or rng.random() < 0.5 else rng.uniform(4.0, 9.5)
-        size = min(size, 1.6 * path.radius[at] + 1)
-        tangent = path.points[min(at + 1, len(path.points) - 1)] - path.points[at - 1]
+        tangent = shapes.unit(path.points[min(at + 1, len(path.points) - 1)] - path.points[at - 1] + 1e-3)
         side = shapes.unit(np.cross(tangent, rng.standard_normal(3)))
-        axes = np.array([shapes.unit(tangent + 1e-3), side, np.cross(shapes.unit(tangent + 1e-3), side)])
-        radii = size * np.array([rng.uniform(1.0, 1.7), rng.uniform(0.6, 0.9), rng.uniform(0.8, 1.1)])
-        centre = path.points[at] + side * (path.radius[at] + radii[1] * rng.uniform(0.75, 1.1)) / mm
-        hu = rng.uniform(20, 95)
-        canvas.paint_ellipsoid(centre, radii, hu, "node", axes, SOFT)
-        if rng.random() < 0.2:
-            canvas.paint_ellipsoid(centre, radii * 0.45, -40.0, None, axes, ("node",))
-        elif rng.random() < 0.06:
-            canvas.paint_ellipsoid(
-                centre + rng.normal(0, 1, 3), radii * 0.35, rng.uniform(300, 900), None, axes, ("node",)
-            )
-    for _ in range(int(rng.integers(2, 8))):
+        radii = size * np.array([rng.uniform(1.1, 2.0), 1.0, rng.uniform(1.0, 1.4)])
+        centre = path.points[at] + side * (path.radius[at] + radii[1] + rng.uniform(-0.5, 2.5)) / mm
+        _node(canvas, centre, radii, np.array([tangent, side, np.cross(tangent, side)]), rng)
+    for size in central:
         z = marks.fork[0] + rng.uniform(-30, 40) / mm
         row = int(np.clip(z, 0, canvas.shape[0] - 1))
         y = marks.spine[row, 0] - marks.spine_radius[row] - rng.uniform(16, 55) / mm
         centre = np.array([z, y, marks.spine[row, 1] + rng.normal(0, 20) / mm])
-        radii = rng.uniform(2.0, 6.5 if large else 4.0) * np.array([1.3, 0.8, 1.0])
-        canvas.paint_ellipsoid(centre, radii, rng.uniform(25, 90), "node", shapes.random_axes(rng), SOFT)
+        radii = size * np.array([rng.uniform(1.0, 1.8), 1.0, rng.uniform(1.0, 1.4)])
+        _node(canvas, centre, radii, shapes.random_axes(rng), rng)
+
+
+def _node_sizes(config: Simulation, large: bool, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Half the short axes of a station's nodes, mm: 3 to 7 mm across where nothing is wrong."""
+    count = int(rng.integers(config.nodes[0], config.nodes[1] + 1) * min(config.mimics, 2.0))
+    sizes = rng.uniform(1.5, 3.5, count)
+    if large:
+        grown = rng.random(count) < 0.5
+        sizes[grown] = rng.uniform(4.5, 9.0, int(grown.sum()))
+    return sizes
+
+
+def _node(
+    canvas: Canvas, centre: NDArray[np.float64], radii: NDArray[np.float64], axes: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """One node of irregular outline, often with fat in its hilum, rarely with lime; vessels stay what they are."""
+    got = shapes.ellipsoid(canvas.shape, centre, radii / canvas.mm, axes)
+    if got is None:
+        return
+    box, distance = got
+    shape = (distance.shape[0], distance.shape[1], distance.shape[2])
+    distance = distance + 0.3 * radii.min() / canvas.mm * shapes.noise(shape, radii.min() / canvas.mm + 1, rng)
+    alpha = shapes.soft(distance, 1.2) * np.isin(canvas.labels[box], [0, *(LABELS[n] for n in SOFT)])
+    alpha *= 1 - np.maximum(canvas.artery[box], canvas.vein[box]).astype(np.float32) / 255
+    canvas.paint(alpha, float(rng.uniform(30, 90)), box, "node")
+    if rng.random() < 0.4:
+        aside = axes[1] * radii[1] * rng.uniform(-0.5, 0.5) / canvas.mm
+        canvas.paint_ellipsoid(
+            centre + aside, radii * rng.uniform(0.3, 0.55), rng.uniform(-80, 0), None, axes, ("node",)
+        )
+    elif rng.random() < 0.06:
+        canvas.paint_ellipsoid(centre + rng.normal(0, 1, 3), radii * 0.35, rng.uniform(300, 900), None, axes, ("node",))
 
 
 def lung_changes(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
@@ -95,23 +118,25 @@ def lung_changes(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.r
 
 
 def cuffs(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
-    """Soft tissue and fat that wraps the large vessels of both hila."""
+    """Fat, here and there soft tissue, that wraps the large vessels of a hilum."""
     if config.mimics <= 0:
         return
     mm = canvas.mm
     for hilum in marks.hila:
+        if rng.random() > 0.6 * config.mimics:
+            continue
         reach = 48 / mm
         box = shapes.box_around(canvas.shape, hilum - reach, hilum + reach)
         if box is None:
             continue
         vessels = np.maximum(canvas.artery[box], canvas.vein[box])
         thick = ndimage.grey_erosion(vessels, footprint=_ball(2.2 / mm)).astype(np.float32) / 255
-        wide = ndimage.gaussian_filter(thick, rng.uniform(2.5, 4.5) / mm)
+        wide = ndimage.gaussian_filter(thick, rng.uniform(2.0, 3.5) / mm)
         shape = (wide.shape[0], wide.shape[1], wide.shape[2])
         wave = shapes.noise(shape, 8 / mm, rng)
         alpha = np.clip((wide - rng.uniform(0.08, 0.3) - 0.1 * wave) * 9, 0, 1) * rng.uniform(0.6, 1.0)
         alpha *= np.isin(canvas.labels[box], [0, *(LABELS[n] for n in SOFT)])
-        tissue = np.where(wave > rng.uniform(-1.5, 1.0), rng.uniform(15, 60), rng.uniform(-80, -10))
+        tissue = np.where(wave > rng.uniform(0.3, 2.0), rng.uniform(15, 60), rng.uniform(-100, -30))
         canvas.paint(np.asarray(alpha, np.float32), ndimage.gaussian_filter(tissue, 1.0).astype(np.float32), box)
 
 

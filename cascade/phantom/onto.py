@@ -19,15 +19,17 @@ from scipy import ndimage
 from cascade.findings import Exam, Field, Findings
 from cascade.geometry import Box
 from cascade.phantom import emboli, tree
-from cascade.phantom.canvas import Canvas
+from cascade.phantom.canvas import LABELS, Canvas
 from cascade.phantom.config import Simulation
 from cascade.phantom.errors import PhantomError
 from cascade.phantom.truth import lesions_of
 from cascade.study import Study
 
 CANVAS_MM = 1.0
-LUNG_HU, TISSUE_HU = -800.0, 40.0
+TISSUE_HU = 40.0
 LEAST_ML = 8.0
+SMEAR = 3
+"""Voxels of the canvas that the scanner smears a vessel's brightness over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +79,11 @@ def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest
     if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
         raise PhantomError("the scan's arteries are too dark or too broken up to paint clots into")
     blood = _blood(hu, inside)
-    share = np.rint(255 * _share(smooth, blood, inside)).astype(np.uint8)
+    share = np.rint(255 * _share(hu, blood, inside)).astype(np.uint8)
     empty = np.zeros(hu.shape, np.uint8)
-    canvas = Canvas(hu, empty, share, empty, empty, CANVAS_MM)
+    # Nothing bright beside an artery gives way when a clot widens it.
+    firm = np.where((smooth > 120) & ~inside, LABELS["vein"], LABELS["body"]).astype(np.uint8)
+    canvas = Canvas(hu, np.where(inside, np.uint8(LABELS["artery"]), firm), share, empty, empty, CANVAS_MM)
     widest = np.unravel_index(int(ndimage.distance_transform_edt(inside).argmax()), inside.shape)
     growth = tree.grow(np.where(inside, np.maximum(share, 128), 0).astype(np.uint8), np.array(widest, float), CANVAS_MM)
     return Arteries(canvas, blood, growth, (around.z0, around.y0, around.x0), zoom)
@@ -101,18 +105,19 @@ def paint_onto(
         A study with the clots, and its truth: emboli, instances, and the painted arteries where clots lie.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    canvas = replace(arteries.canvas, hu=arteries.canvas.hu.copy())
+    canvas = replace(arteries.canvas, hu=arteries.canvas.hu.copy(), artery=arteries.canvas.artery.copy())
     whole = tuple(slice(0, n) for n in canvas.shape)
     paths = arteries.growth.paths(160, rng)
     box = (whole[0], whole[1], whole[2])
-    fraction, numbers, clots = emboli.paint(canvas, box, arteries.blood, paths, config, rng)
+    blur = rng.uniform(0.35, 0.75)  # the scan's own point spread, mm
+    fraction, numbers, clots = emboli.paint(
+        canvas, box, arteries.blood.copy(), paths, config, rng, blur=blur / CANVAS_MM
+    )
     change = canvas.hu - arteries.canvas.hu
 
     hu = np.array(study.hu)
     mask = np.zeros(hu.shape, np.uint8)
     labels = np.zeros(hu.shape, np.uint8)
-    blur = rng.uniform(0.35, 0.75)  # the scan's own point spread, mm
-    change = ndimage.gaussian_filter(change, blur / CANVAS_MM)
     corner, shape = arteries.first, _study_shape(change.shape, arteries.zoom, arteries.first, hu.shape)
     part = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
     hu[part] = np.clip(np.rint(hu[part] + _to_study(change, arteries.zoom, shape)), -1024, 3071)
@@ -153,12 +158,24 @@ def _blood(hu: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.flo
     return np.asarray(near / (ndimage.gaussian_filter(core, 4.0) + 1e-3), np.float32)
 
 
-def _share(smooth: NDArray[np.float32], blood: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Share of each voxel that is blood: where its HU lies between that of what surrounds the vessel and blood."""
-    lung = ndimage.minimum_filter(smooth, 5) < -400
-    outside = np.where(lung, LUNG_HU, TISSUE_HU)
-    share = np.clip((smooth - outside) / np.maximum(blood - outside, 50), 0, 1)
-    return np.asarray(share * ndimage.binary_dilation(inside), np.float32)
+def _share(hu: NDArray[np.float32], blood: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Share of each voxel that is blood: all of it inside, and what the scanner smears of it over the surroundings.
+
+    The smear is followed outwards for as long as it falls, so that it ends where another bright vessel begins. It is
+    measured on HU smoothed a little: clots take brightness away by it, and what it misses stays as a bright ring.
+    """
+    smooth = ndimage.gaussian_filter(hu, 0.5)
+    around = np.clip(ndimage.minimum_filter(ndimage.gaussian_filter(hu, 0.8), 5), -900, TISSUE_HU)
+    share = np.clip((smooth - around) / np.maximum(blood - around, 50), 0, 1)
+    reached = inside.copy()
+    front = np.where(inside, smooth, -np.inf)
+    for _ in range(SMEAR):
+        beside = ndimage.grey_dilation(front, size=(3, 3, 3))
+        fresh = ~reached & np.isfinite(beside) & (smooth < beside - 15)
+        front = np.where(fresh, smooth, -np.inf)
+        reached |= fresh
+    share = np.where(ndimage.binary_erosion(inside), 1, share)
+    return np.asarray(share * reached, np.float32)
 
 
 def _to_canvas(part: NDArray[np.float32], zoom: tuple[float, float, float]) -> NDArray[np.float32]:

@@ -27,12 +27,14 @@ class Path:
         points: Smoothed places (z, y, x), canvas voxels, `[n, 3]`.
         radius: Smoothed radius of the artery, mm, `[n]`.
         along: Distance from the trunk along the path, mm, `[n]`.
+        tree: Whose voxels the nodes are.
     """
 
     nodes: NDArray[np.intp]
     points: Points
     radius: NDArray[np.float64]
     along: NDArray[np.float64]
+    tree: Tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Tree:
         points[-1] = raw[-1]
         radius = ndimage.gaussian_filter1d(self.radius[order].astype(float), 2 * sigma, mode="nearest")
         along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))] * self.mm
-        return Path(order, points, radius, along)
+        return Path(order, points, radius, along, self)
 
     def paths(self, count: int, rng: np.random.Generator) -> list[Path]:
         """Ways to `count` thin ends, drawn at random, evenly over both lungs."""
@@ -78,6 +80,17 @@ class Tree:
             if side.size:
                 picks += rng.choice(side, min(count // 2 + 1, side.size), replace=False).tolist()
         return [p for p in (self.path(i) for i in picks) if len(p.nodes) > 4]
+
+    def behind(self, cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which voxels have a voxel of `cut` on their way from the trunk, or lie in it; bool `[n]`."""
+        reached = cut.copy()
+        back = np.where(self.before >= 0, self.before, np.arange(len(self.before)))
+        while True:  # each turn looks twice as far back
+            more = reached | reached[back]
+            further = back[back]
+            if np.array_equal(further, back):
+                return more
+            reached, back = more, further
 
 
 def grow(artery: U8, trunk: Points, mm: float) -> Tree:
