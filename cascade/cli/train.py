@@ -43,7 +43,7 @@ class Training(Command):
     overrides: Positional[Annotated[tuple[str, ...], arg(metavar="[KEY=VALUE ...]")]] = ()
     data: Folders = ()
     validation: Folders = ()
-    out: Annotated[Path | None, arg(aliases=["-o"], metavar="RUN")] = None
+    out: Annotated[Path | None, arg(aliases=["-o", "--log-dir"], metavar="RUN")] = None
     bundle: Bundle = None
     batch_size: Count = None
     learning_rate: Amount = None
@@ -79,12 +79,14 @@ class Looped(Training):
 
     Attributes:
         steps: Batches.
+        epochs: The same, counted in evaluations (plan.evaluate_every batches).
         minutes: Stop the clock here; 0 for no limit.
         start: Weights (safetensors) to begin with.
         resume: Go on with this run, which was stopped, as it was asked then.
     """
 
     steps: Count = None
+    epochs: Count = None
     minutes: Amount = None
     start: Annotated[Path | None, arg(metavar="FILE")] = None
     resume: Annotated[Path | None, arg(metavar="RUN")] = None
@@ -112,7 +114,13 @@ class Looped(Training):
         return replace(self, **fixed, **{name: value for name, value in kept.items() if not getattr(self, name)})
 
     def settings(self, usual: Mapping[str, Any]) -> dict[str, Any]:
-        """The usual settings, or those of the run that is resumed, with the flags and overrides that were given."""
+        """The usual settings, or those of the run that is resumed, with the flags and overrides that were given.
+
+        Raises:
+            UsageError: The length is given twice, or an override is wrong.
+        """
+        if self.steps is not None and self.epochs is not None:
+            raise UsageError("--steps and --epochs say the same; give one of them")
         from cascade.config import from_json
 
         begun = dict(usual)
@@ -123,7 +131,10 @@ class Looped(Training):
             begun = {
                 k: before[k] if isinstance(v, Mapping) else from_json(type(v), before[k], k) for k, v in usual.items()
             }
-        return override({**begun, "plan": self.plan(begun["plan"])}, self.overrides)
+        settings = override({**begun, "plan": self.plan(begun["plan"])}, self.overrides)
+        if self.epochs is not None:
+            settings["plan"] = replace(settings["plan"], steps=self.epochs * settings["plan"].evaluate_every)
+        return settings
 
     def folder(self, name: str) -> Path:
         """The run folder: a new one, or that of the run that is resumed."""

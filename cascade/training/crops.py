@@ -15,6 +15,8 @@ from cascade.geometry import Frame
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.case import Case
 from cascade.training.feed import device_of, feed
+from cascade.training.losses import embolus_and_artery
+from cascade.training.monitors import BINS, Verdict, precision_recall_f1, tally
 from segmenters.embolus import EmbolusEnsemble
 
 # How often a crop is aimed at an embolus, at an artery, or anywhere in the case.
@@ -95,11 +97,15 @@ class Judge:
             for frame in list(stage.frames(case.study, case.truth))[::every]
         ]
 
-    def __call__(self, network: nn.Module) -> dict[str, float]:
-        """`dice` (mean over studies), `artery_dice`, `false_ml` (mean over studies without emboli), `score`."""
+    def __call__(self, network: nn.Module) -> Verdict:
+        """`dice` (mean over studies), `artery_dice`, `false_ml` (mean over studies without emboli), `score`.
+
+        And over all points together: the loss, and precision, recall and F1 of embolus.
+        """
+        sums, answers, loss = self._answers(network)
         overlaps = np.zeros((len(self.cases), 2, 3))
-        for (i, _), sums in zip(self._frames, self._sums(network), strict=True):
-            overlaps[i] += sums
+        for (i, _), some in zip(self._frames, sums, strict=True):
+            overlaps[i] += some
         dice: list[float] = []
         arteries: list[float] = []
         false_ml: list[float] = []
@@ -117,18 +123,34 @@ class Judge:
             "false_ml": float(np.mean(false_ml)) if false_ml else 0.0,
         }
         # A millilitre of false alarm a study weighs as much as 0.05 of Dice.
-        return {**figures, "score": figures["dice"] - 0.05 * min(figures["false_ml"], 4.0)}
+        score = figures["dice"] - 0.05 * min(figures["false_ml"], 4.0)
+        return Verdict(
+            {**figures, "score": score, "loss": loss, **precision_recall_f1(answers[0])},
+            {"embolus": answers[0], "artery": answers[1]},
+        )
 
-    def _sums(self, network: nn.Module) -> NDArray[np.float64]:
-        """Of each frame, `[embolus or artery, 3]`: points marked rightly, points marked, points that are so."""
+    def _answers(self, network: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+        """How a network answers the frames.
+
+        Returns:
+            Of each frame, `[embolus or artery, 3]`: points marked rightly, points marked, points that are so. Of all
+            points, how often each probability was given. The mean loss.
+        """
         device = device_of(network)
         sums: list[torch.Tensor] = []
-        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
+        answers = torch.zeros((2, 2, BINS), dtype=torch.int64, device=device)
+        loss = torch.zeros((), device=device)
+        with torch.inference_mode():
             for views, targets in feed(self._draw, range(len(self._frames)), self.batch, self.workers, device):
-                marked = torch.sigmoid(network(views).float())[:, :2] >= self.threshold
-                true = targets >= 0.5
+                with torch.autocast(device.type, dtype=torch.bfloat16):
+                    logits = network(views)[:, :2]
+                logits = logits.float()
+                marked, true = torch.sigmoid(logits) >= self.threshold, targets >= 0.5
                 sums.append(torch.stack([(marked & true).sum((2, 3)), marked.sum((2, 3)), true.sum((2, 3))], dim=2))
-        return np.concatenate([np.zeros((0, 2, 3)), *(some.cpu().numpy() for some in sums)])
+                answers += tally(torch.sigmoid(logits), targets)
+                loss += embolus_and_artery(logits, targets) * len(views) / len(self._frames)
+        whole = np.concatenate([np.zeros((0, 2, 3)), *(some.cpu().numpy() for some in sums)])
+        return whole, answers.cpu().numpy(), float(loss)
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         i, frame = self._frames[index]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import resource
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -20,10 +21,11 @@ from torch import nn
 from cascade.errors import CascadeError
 from cascade.training.feed import Batch, feed, usual_workers
 from cascade.training.losses import Loss
+from cascade.training.monitors import Verdict
 from cascade.training.run import Run
 from cascade.training.state import Progress, load, put_back, store, taken
 
-Evaluate = Callable[[nn.Module], dict[str, float]]
+Evaluate = Callable[[nn.Module], Verdict]
 Weights = list[torch.Tensor]
 Average = Callable[[Weights, Weights, int], None]
 
@@ -84,7 +86,7 @@ def fit(
         plan: How long and how hard.
         run: The folder that keeps what happened; one that is resumed goes on where it was stored last, on the CPU to
             the same bits that it would have come to without the stop.
-        evaluate: Figures of a network in evaluation mode; "score" (higher is better) chooses the best.
+        evaluate: What a network in evaluation mode is worth; its "score" chooses the best.
 
     Returns:
         The averaged network: the best evaluated one, or the last where nothing was evaluated.
@@ -133,6 +135,8 @@ def fit(
                 loss=loss.detach(),
                 learning_rate=rate,
                 gradient_norm=norm.detach(),
+                clipped_norm=norm.detach().clamp(max=plan.clip),
+                memory_mb=memory_mb(device),
                 data_seconds=waited,
                 seconds=time.monotonic() - began,
             )
@@ -147,13 +151,14 @@ def fit(
                     progress.factor = halved(progress.factor, step)
                 progress.step = step + 1
             if evaluated:
-                figures = evaluate(average) if evaluate else {}
+                verdict = evaluate(average) if evaluate else Verdict()
+                figures = verdict.figures
                 run.keep(average, "last", {"step": step + 1, **figures})
                 score = figures.get("score", 0.0)
                 if not figures or progress.best is None or score > progress.best:
                     progress.best = score
                     run.keep(average, "best", {"step": step + 1, **figures})
-                run.epoch(step + 1, figures)
+                run.epoch(step + 1, verdict)
             if evaluated or (progress.step == step + 1 and time.monotonic() - saved >= 60 * plan.save_minutes):
                 progress.seconds = run.seconds
                 store(run.state, good, progress)
@@ -171,6 +176,13 @@ def batches_of(sampler: Sampler, plan: Plan, first: int, device: torch.device) -
         return sampler.draw(np.random.default_rng([plan.seed, i]))
 
     return feed(draw, range(first * plan.batch, plan.steps * plan.batch), plan.batch, plan.workers, device)
+
+
+def memory_mb(device: torch.device) -> float:
+    """The most memory that was held so far: of the device, or on the CPU by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def halved(factor: float, step: int) -> float:

@@ -18,6 +18,8 @@ from cascade.stage import Learned
 from cascade.training.augment import AugmentConfig, intensity
 from cascade.training.case import Case
 from cascade.training.feed import device_of, feed
+from cascade.training.losses import bce
+from cascade.training.monitors import Verdict, precision_recall_f1, tally
 
 Change = Callable[[NDArray[np.float32], str, np.random.Generator], NDArray[np.float32]]
 """Changes a slice's HU given the name of its class, without changing what is true of it."""
@@ -191,28 +193,37 @@ class Judge:
         self.planes, self.stage, self.questions, self.margin = list(planes), stage, tuple(questions), margin
         self.workers = workers
 
-    def __call__(self, network: nn.Module) -> dict[str, float]:
-        """`NAME_balanced` (at 0.5) and `NAME_auc` of each question that has both answers, and `score`, their mean."""
-        answers = self.answers(network)
+    def __call__(self, network: nn.Module) -> Verdict:
+        """`NAME_balanced` (at 0.5) and `NAME_auc` of each question that has both answers, and `score`, their mean.
+
+        And `NAME_precision`, `NAME_recall`, `NAME_f1` of each question, and the loss.
+        """
+        logits = self.logits(network)
         targets = np.stack([plane.target for plane in self.planes])
+        told = torch.sigmoid(torch.from_numpy(logits))
         figures: dict[str, float] = {}
         for i, name in enumerate(self.questions):
             known = np.isfinite(targets[:, i])
-            truth, p = targets[known, i] >= 0.5, answers[known, i]
+            truth, p = targets[known, i] >= 0.5, told.numpy()[known, i]
             if truth.any() and not truth.all():
                 figures[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
                 figures[f"{name}_auc"] = auc(truth, p.astype(np.float64)) or 0.0
-        return {**figures, "score": float(np.mean(list(figures.values()))) if figures else 0.0}
+        figures["score"] = float(np.mean(list(figures.values()))) if figures else 0.0
+        figures["loss"] = float(bce(torch.from_numpy(logits), torch.from_numpy(targets)))
+        answers = dict(zip(self.questions, tally(told, torch.from_numpy(targets)).numpy(), strict=True))
+        for name, counts in answers.items():
+            figures |= {f"{name}_{key}": value for key, value in precision_recall_f1(counts).items()}
+        return Verdict(figures, answers)
 
-    def answers(self, network: nn.Module, batch: int = 16) -> NDArray[np.float32]:
-        """Probabilities `[n, questions]`."""
+    def logits(self, network: nn.Module, batch: int = 16) -> NDArray[np.float32]:
+        """What the network says of each slice, `[n, questions]`."""
         device = device_of(network)
         out: list[torch.Tensor] = []
         with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
             for views, _ in feed(self._draw, range(len(self.planes)), batch, self.workers, device):
-                out.append(torch.sigmoid(network(views).float()))
-        answers: NDArray[np.float32] = torch.cat(out).cpu().numpy()
-        return answers
+                out.append(network(views).float())
+        logits: NDArray[np.float32] = torch.cat(out).cpu().numpy()
+        return logits
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         plane, rim = self.planes[index], self.margin // 2

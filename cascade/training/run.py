@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from cascade.errors import UsageError
+from cascade.training.monitors import Verdict, draw_epoch, draw_results, write_events
 from cascade.training.state import Progress
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """Writes `args.yaml`, `steps.csv`, `results.csv`, `results.png` and `checkpoints/` into a folder.
+    """Writes `args.yaml`, `steps.csv`, `results.csv`, pictures, events and `checkpoints/` into a folder.
+
+    An epoch is what lies between two evaluations.
 
     Args:
         folder: Made here, unless a run is resumed.
@@ -41,7 +44,9 @@ class Run:
         self.state = folder / "checkpoints" / "state.safetensors"
         self._start = time.monotonic()
         self._pending: list[dict[str, float | torch.Tensor]] = []
-        self._losses: list[float] = []
+        self._steps: list[dict[str, float]] = []
+        self._epochs: list[dict[str, float]] = []
+        self._events: Any = None
         if resume:
             refuse_unless_stopped(folder)
             return
@@ -61,10 +66,10 @@ class Run:
     def go_back(self, progress: Progress) -> None:
         """Forget what happened after a stored state: it will happen again."""
         self._start = time.monotonic() - progress.seconds
-        evaluated = _cut(self.folder / "results.csv", progress.step)
+        self._epochs = _cut(self.folder / "results.csv", progress.step)
         steps = _cut(self.folder / "steps.csv", progress.step - 1)
-        since = int(evaluated[-1]["step"]) if evaluated else 0
-        self._losses = [float(row["loss"]) for row in steps if int(row["step"]) >= since]
+        since = self._epochs[-1]["step"] if self._epochs else 0
+        self._steps = [row for row in steps if row["step"] >= since]
 
     def step(self, step: int, **figures: float | torch.Tensor) -> None:
         """Note one step's figures. Scalars on a device may be given as they are: nothing waits for them here."""
@@ -79,21 +84,31 @@ class Run:
         rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         _append(self.folder / "steps.csv", rows)
         self._pending = []
-        self._losses += [row["loss"] for row in rows]
+        self._steps += rows
         if sys.stderr.isatty():
-            recent = statistics.fmean(self._losses[-50:])
+            recent = _mean([row["loss"] for row in self._steps[-50:]])
             print(f"\rstep {rows[-1]['step'] + 1}  loss {recent:.4f}  ", end="", file=sys.stderr, flush=True)
         return all(math.isfinite(value) for row in rows for value in row.values())
 
-    def epoch(self, step: int, figures: Mapping[str, float]) -> None:
-        """Note an evaluation in `results.csv` and draw `results.png` anew."""
-        loss = statistics.fmean(self._losses) if self._losses else float("nan")
-        self._losses = []
-        _append(
-            self.folder / "results.csv",
-            [{"step": step, "minutes": round(self.seconds / 60, 2), "train_loss": loss, **figures}],
-        )
-        self._plot()
+    def epoch(self, step: int, verdict: Verdict) -> None:
+        """Note an evaluation in `results.csv`, and draw `results.png` and the epoch's `plots/`."""
+        steps = self._steps
+        row: dict[str, float] = {
+            "epoch": len(self._epochs) + 1,
+            "step": step,
+            "minutes": round(self.seconds / 60, 2),
+            "train_loss": _mean([one["loss"] for one in steps]),
+            "gradient_norm": _mean([one["gradient_norm"] for one in steps]),
+            "not_finite": sum(not math.isfinite(one["loss"] + one["gradient_norm"]) for one in steps),
+            "data_share": sum(one["data_seconds"] for one in steps) / sum(one["seconds"] for one in steps),
+            **verdict.figures,
+        }
+        self._epochs.append(row)
+        _append(self.folder / "results.csv", [row])
+        draw_results(self.folder / "results.png", self._epochs)
+        draw_epoch(self.folder / "plots", steps, self._epochs, verdict)
+        self._steps = []
+        self._tell(row)
 
     def keep(self, network: nn.Module, name: str, state: Mapping[str, Any]) -> None:
         """Store weights as `checkpoints/NAME/weights.safetensors` with `state.json`, each whole or not at all."""
@@ -118,23 +133,14 @@ class Run:
         state = json.loads((self.folder / "checkpoints" / name / "state.json").read_text())
         return {k: v for k, v in state.items() if k != "step"}
 
-    def _plot(self) -> None:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot as plt
-
-        with (self.folder / "results.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        names = [n for n in rows[0] if n not in ("step", "minutes")]
-        figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False)
-        for name, axis in zip(names, axes[0], strict=True):
-            axis.plot([int(r["step"]) for r in rows], [float(r[name] or "nan") for r in rows], marker=".")
-            axis.set_title(name)
-            axis.set_xlabel("step")
-        figure.tight_layout()
-        figure.savefig(self.folder / "results.png", dpi=80)
-        plt.close(figure)
+    def _tell(self, row: Mapping[str, float]) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:  # the package's extra "train" brings it
+            return
+        if self._events is None:
+            self._events = SummaryWriter(str(self.folder), purge_step=int(row["step"]))
+        write_events(self._events, row)
 
 
 def sources(
@@ -175,7 +181,7 @@ def refuse_unless_stopped(folder: Path) -> None:
         raise UsageError(f"the run {folder} was stopped before its first step; start a new one", "E_RESUME")
 
 
-def _cut(path: Path, last: int) -> list[dict[str, str]]:
+def _cut(path: Path, last: int) -> list[dict[str, float]]:
     """Take the rows after a step from a table; returns those that stay."""
     if not path.exists():
         return []
@@ -190,7 +196,13 @@ def _cut(path: Path, last: int) -> list[dict[str, str]]:
     temporary.unlink(missing_ok=True)
     _append(temporary, rows)
     temporary.replace(path)
-    return rows
+    return [{name: float(value) for name, value in row.items()} for row in rows]
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of those that are finite."""
+    finite = [value for value in values if math.isfinite(value)]
+    return statistics.fmean(finite) if finite else math.nan
 
 
 def _numbers(values: list[float | torch.Tensor]) -> list[Any]:

@@ -117,8 +117,15 @@ def test_a_judge_scores_each_question_on_slices_as_they_are() -> None:
         Plane(np.full((64, 64), hu, np.int16), np.array([lung, np.nan], np.float32), "real", "p")
         for hu, lung in ((-900, 1), (-850, 1), (40, 0), (60, 0))
     ]
-    figures = Judge(planes, FILTER, ("lung", "pe"), margin=32)(Mean())
-    assert figures == {"lung_balanced": 1.0, "lung_auc": 1.0, "score": 1.0}
+    verdict = Judge(planes, FILTER, ("lung", "pe"), margin=32)(Mean())
+    scored = {"lung_balanced": 1.0, "lung_auc": 1.0, "score": 1.0}
+    found = {"lung_precision": 1.0, "lung_recall": 1.0, "lung_f1": 1.0}
+    nothing = {"pe_precision": 0.0, "pe_recall": 0.0, "pe_f1": 0.0}
+    assert verdict.figures == {**scored, **found, **nothing, "loss": pytest.approx(0.0, abs=1e-4)}
+    assert {name: counts.sum(axis=1).tolist() for name, counts in verdict.answers.items()} == {
+        "lung": [2, 2],
+        "pe": [0, 0],
+    }
 
 
 def test_balanced_accuracy_of_one_answer_for_all_is_a_half() -> None:

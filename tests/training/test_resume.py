@@ -57,3 +57,10 @@ def test_a_run_that_has_ended_is_not_resumed(tmp_path: Path) -> None:
     (run / "bundle" / "manifest.json").touch()
     with pytest.raises(UsageError, match="has ended"):
         Segmenter(resume=run).again()
+
+
+def test_epochs_are_counted_in_evaluations() -> None:
+    command = Segmenter(epochs=3, overrides=("plan.evaluate_every=40",))
+    assert command.settings({"plan": Plan()})["plan"].steps == 120
+    with pytest.raises(UsageError, match="give one of them"):
+        replace(command, steps=3).settings({"plan": Plan()})

@@ -110,7 +110,9 @@ def test_a_network_learns_two_cases_and_its_run_tells_so(tmp_path: Path) -> None
     seeded(plan)
     network = build(NETWORKS, "tiny_attention_resunet", {"width": 4, "levels": 2})
     trained = fit(network, crops, embolus_and_artery, plan, run, judge)
-    assert judge(trained)["dice"] > 0.8
+    figures = judge(trained).figures
+    assert figures["dice"] > 0.8
+    assert figures["f1"] > 0.8
     for name in ("args.yaml", "steps.csv", "results.csv", "results.png", "checkpoints/best/weights.safetensors"):
         assert (tmp_path / "run" / name).is_file()
 

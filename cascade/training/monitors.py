@@ -1,0 +1,178 @@
+"""What a training shows of itself: curves of its table, and the pictures of each epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BINS = 20
+"""Of probability, 0..1; the middle is where answers are told apart."""
+
+Rows = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What a network is worth.
+
+    Attributes:
+        figures: By name; "score" (higher is better) chooses the best network.
+        answers: How often each probability was given, by question: `[truly no or yes, bin]`.
+    """
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    answers: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+def tally(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """How often each probability is given, `[question, truly no or yes, bin]`, on the tensors' device.
+
+    Args:
+        probability: `[n, question, ...]`, 0..1.
+        target: The same shape; yes from 0.5 on, NaN is not counted.
+    """
+    questions = probability.shape[1]
+    bins = (probability.float() * BINS).long().clamp(0, BINS - 1)
+    of_question = torch.arange(questions, device=bins.device).view(-1, *(1 for _ in bins.shape[2:]))
+    place = (of_question * 2 + (target >= 0.5)) * BINS + bins
+    known = (~torch.isnan(target)).double()
+    counts = torch.bincount(place.flatten(), known.flatten(), minlength=questions * 2 * BINS)
+    return counts.long().view(questions, 2, BINS)
+
+
+def confusion(answers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`[truly no or yes, told no or yes]` at a probability of 0.5, from `[truly no or yes, bin]`."""
+    return np.stack([answers[:, : BINS // 2].sum(axis=1), answers[:, BINS // 2 :].sum(axis=1)], axis=1)
+
+
+def precision_recall_f1(answers: NDArray[np.int64]) -> dict[str, float]:
+    """At a probability of 0.5; 0 where nothing was told or nothing is there."""
+    (_, false_yes), (false_no, true_yes) = confusion(answers).astype(float)
+    return {
+        "precision": true_yes / max(true_yes + false_yes, 1.0),
+        "recall": true_yes / max(true_yes + false_no, 1.0),
+        "f1": 2 * true_yes / max(2 * true_yes + false_yes + false_no, 1.0),
+    }
+
+
+def draw_results(path: Path, epochs: Rows) -> None:
+    """The columns of `results.csv` over the steps."""
+    names = [name for name in epochs[0] if name not in ("epoch", "step", "minutes")]
+    columns = min(len(names), 5)
+    figure, axes = _figure(math.ceil(len(names) / columns), columns)
+    for name, axis in zip(names, axes, strict=False):
+        axis.plot([row["step"] for row in epochs], [row[name] for row in epochs], marker=".")
+        axis.set_title(name)
+        axis.set_xlabel("step")
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    _save(figure, path)
+
+
+def draw_epoch(folder: Path, steps: Rows, epochs: Rows, verdict: Verdict) -> None:
+    """The pictures of an epoch: gradients and rate, losses, and where there were questions, what was answered.
+
+    Args:
+        folder: Where they go.
+        steps: The epoch's rows of `steps.csv`.
+        epochs: The rows of `results.csv`, up to this epoch.
+        verdict: What the network is worth now.
+    """
+    number = int(epochs[-1]["epoch"])
+    folder.mkdir(exist_ok=True)
+    _draw_gradients(folder / f"gradient_lr_epoch_{number}.png", steps)
+    _draw_losses(folder / f"loss_epoch_{number}.png", steps, epochs)
+    if verdict.answers:
+        _draw_confusion(folder / f"confusion_matrix_epoch_{number}.png", verdict)
+        _draw_probabilities(folder / f"prob_distribution_epoch_{number}.png", verdict)
+
+
+def write_events(writer: Any, epoch: Mapping[str, float]) -> None:
+    """An epoch's row as TensorBoard scalars."""
+    for name, value in epoch.items():
+        if name not in ("epoch", "step"):
+            writer.add_scalar(name, value, int(epoch["step"]))
+    writer.flush()
+
+
+def _draw_gradients(path: Path, steps: Rows) -> None:
+    figure, (norms, rates) = _figure(1, 2)
+    at = [row["step"] for row in steps]
+    norms.plot(at, [row["gradient_norm"] for row in steps], linewidth=0.7, label="as they came")
+    norms.plot(at, [row["clipped_norm"] for row in steps], linewidth=0.7, label="clipped")
+    norms.set_title("L2 norm of the gradients")
+    norms.set_yscale("log")
+    norms.legend(loc="upper right")
+    rates.plot(at, [row["learning_rate"] for row in steps])
+    rates.set_title("learning rate")
+    _save(figure, path)
+
+
+def _draw_losses(path: Path, steps: Rows, epochs: Rows) -> None:
+    figure, (each, mean) = _figure(1, 2)
+    each.plot([row["step"] for row in steps], [row["loss"] for row in steps], linewidth=0.7)
+    each.set_title("loss of each step")
+    for name, label in (("train_loss", "training"), ("loss", "validation")):
+        if name in epochs[0]:
+            mean.plot([row["step"] for row in epochs], [row[name] for row in epochs], marker=".", label=label)
+    mean.set_title("mean loss")
+    mean.legend(loc="upper right")
+    _save(figure, path)
+
+
+def _draw_confusion(path: Path, verdict: Verdict) -> None:
+    figure, axes = _figure(1, len(verdict.answers))
+    for (name, answers), axis in zip(verdict.answers.items(), axes, strict=True):
+        table = confusion(answers)
+        axis.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.6)
+        for truth, told in np.ndindex(2, 2):
+            axis.text(told, truth, f"{table[truth, told]:,}", ha="center", va="center")
+        axis.set_xticks([0, 1], ["told no", "told yes"])
+        axis.set_yticks([0, 1], ["truly no", "truly yes"])
+        axis.set_title(name)
+    _save(figure, path)
+
+
+def _draw_probabilities(path: Path, verdict: Verdict) -> None:
+    figure, axes = _figure(1, len(verdict.answers))
+    edges = np.linspace(0, 1, BINS + 1)
+    for (name, answers), axis in zip(verdict.answers.items(), axes, strict=True):
+        for counts, label in zip(answers, ("truly no", "truly yes"), strict=True):
+            axis.stairs(counts / max(counts.sum(), 1), edges, fill=True, alpha=0.5, label=label)
+        axis.set_title(f"{name}: probabilities told")
+        axis.legend(loc="upper right")
+    _save(figure, path)
+
+
+def _figure(rows: int, columns: int) -> tuple[Figure, list[Any]]:
+    # Not by pyplot, whose figures are one for all of the process.
+    from matplotlib.figure import Figure
+
+    width, height = 3.6 * columns, 2.8 * rows
+    figure = Figure(figsize=(width, height))
+    # Fixed margins (inches): a layout engine takes twice the time, and the training waits.
+    figure.subplots_adjust(
+        left=0.8 / width,
+        right=1 - 0.2 / width,
+        bottom=0.6 / height,
+        top=1 - 0.4 / height,
+        wspace=0.3,
+        hspace=0.5,
+    )
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    figure.savefig(temporary, dpi=80, format="png")
+    temporary.replace(path)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cascade.training.loop import Plan, fit
+from cascade.training.losses import bce
+from cascade.training.monitors import BINS, Verdict, confusion, precision_recall_f1, tally
+from cascade.training.run import Run
+from tests.training.test_loop import Squares, rows
+
+NAN = float("nan")
+
+
+def test_a_tally_counts_what_is_known_by_question_truth_and_probability() -> None:
+    told = torch.tensor([[0.0, 0.99], [0.51, 1.0], [0.49, 0.2]])
+    true = torch.tensor([[0.0, 1.0], [1.0, 1.0], [1.0, NAN]])
+    counts = tally(told, true).numpy()
+    assert counts.shape == (2, 2, BINS)
+    assert [confusion(one).tolist() for one in counts] == [[[1, 0], [1, 1]], [[0, 0], [0, 2]]]
+
+
+def test_precision_recall_and_f1_are_those_of_the_field() -> None:
+    counts = np.zeros((2, BINS), np.int64)
+    counts[0, [0, -1]] = 90, 2
+    counts[1, [0, -1]] = 4, 6
+    assert precision_recall_f1(counts) == pytest.approx({"precision": 6 / 8, "recall": 6 / 10, "f1": 12 / 18})
+
+
+def test_a_useless_network_has_figures_too() -> None:
+    assert precision_recall_f1(np.zeros((2, BINS), np.int64)) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+
+
+def test_a_run_of_two_epochs_shows_both(tmp_path: Path) -> None:
+    def useless(_: nn.Module) -> Verdict:
+        answers = {"square": tally(torch.zeros(4, 1), torch.zeros(4, 1)).numpy()[0]}
+        return Verdict({"score": 0.0, "loss": 0.7}, answers)
+
+    network = nn.Conv2d(1, 1, 3, padding=1)
+    plan = Plan(steps=8, batch=2, evaluate_every=4, workers=0)
+    fit(network, Squares(), bce, plan, Run(tmp_path / "run", {"plan": plan}), useless)
+    names = ("gradient_lr", "loss", "confusion_matrix", "prob_distribution")
+    expected = {f"{name}_epoch_{n}.png" for name in names for n in (1, 2)}
+    assert {path.name for path in (tmp_path / "run" / "plots").iterdir()} == expected
+    assert len(list((tmp_path / "run").glob("events.out.tfevents.*"))) == 1
+    table = rows(tmp_path / "run", "results.csv")
+    assert [(row["epoch"], row["step"], row["not_finite"]) for row in table] == [("1", "4", "0"), ("2", "8", "0")]
+    losses = [float(row["loss"]) for row in rows(tmp_path / "run")]
+    assert [float(row["train_loss"]) for row in table] == pytest.approx([np.mean(losses[:4]), np.mean(losses[4:])])
