@@ -82,7 +82,7 @@ class Simulation:
     slice_mm: tuple[float, ...] = (0.7, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
     slice_weights: tuple[float, ...] = (0.05, 0.2, 0.2, 0.15, 0.2, 0.15, 0.05)
     thickness: Range = (1.0, 1.6)
-    noise_hu: Range = (8.0, 34.0)
+    noise_hu: Range = (9.0, 36.0)
     sharpness: Range = (0.0, 1.0)
     iterative: float = 0.45
     alike: Range = (0.1, 0.6)

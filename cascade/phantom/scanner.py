@@ -284,7 +284,7 @@ def kernel(plane: F32, scan: Scan) -> F32:
     if scan.sharpness < SHARP:
         sigma = (SHARP - scan.sharpness) / SHARP * 0.9 / scan.pixel_mm
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.1)))
-    gain = (scan.sharpness - SHARP) * 3.2
+    gain = (scan.sharpness - SHARP) * 2.6
     blurred = cv2.GaussianBlur(plane, (0, 0), 0.75 / scan.pixel_mm)
     return np.asarray(plane + gain * (plane - blurred), np.float32)
 

@@ -50,7 +50,7 @@ def draw(low: float, high: float, rng: np.random.Generator) -> Amount:
         float(much * rng.uniform(*between))
         for between in ((30, 110), (4, 10), (20, 80), (2, 7), (0.015, 0.065), (0.03, 0.10), (15, 60))
     )
-    return Amount(muscle, patches, strands, fine, blood, heart, bone, float(rng.uniform(0.45, 0.95)))
+    return Amount(muscle, patches, strands, fine, blood, heart, bone, float(rng.uniform(0.1, 0.65)))
 
 
 class Field:
@@ -129,7 +129,7 @@ class Texture:
         share = np.maximum(canvas.artery[z], canvas.vein[z]).astype(np.float32) * np.float32(1 / 255)
         lung = canvas.lung[z].astype(np.float32) * np.float32(1 / 255)
         around = cv2.GaussianBlur(share, (0, 0), 1.7 / canvas.mm)
-        thick = np.clip((around - 0.2) / 0.4, 0, 1)
+        thick = np.clip((around - 0.25) / 0.5, 0, 1)
         lost = share * lung * (1 - self.amount.thin) * (1 - thick)
         return np.asarray(lost * np.clip(hu - LUNG_HU, 0, None), np.float32)
 

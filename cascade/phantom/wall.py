@@ -56,7 +56,7 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
     sheets = shapes.noise(canvas.shape, (70 / mm, 28 / mm, 40 / mm), rng)
     lean = rng.uniform(0.07, 0.24) * np.clip(0.55 + 1.1 * shapes.noise(canvas.shape, 45 / mm, rng), 0.05, 2.0)
     marbling = 12 * shapes.noise((64, *canvas.shape[1:]), (4, 2.5 / mm, 7 / mm), rng)
-    fat_hu, muscle_hu = rng.uniform(-112, -88), rng.uniform(42, 66)
+    fat_hu, muscle_hu = rng.uniform(-116, -94), rng.uniform(42, 66)
     texture = 3.5 * shapes.noise((64, *canvas.shape[1:]), (3, 4 / mm, 4 / mm), rng)
     ribs = _Ribs(marks, mm, bone, rng)
     blades = _Blades(marks, mm, bone, rng)
