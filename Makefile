@@ -3,15 +3,17 @@
 #   make demo STUDY=folder    the same on a study of one's own
 #   make test                 everything that CI runs
 #   make check                format, lint, types, imports, fast tests
+#   make sheets SHARED=folder simulated slices beside real ones, into $(OUT)
 PYTHON := python3
 VENV := .venv
 SEED := 5
 OUT := demo
+SHARED := ../shared
 BIN := $(VENV)/bin
 # Named after what it was installed from, so that a changed pin installs again and nothing else does.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d ' ' -f 1)
 
-.PHONY: venv demo test check slow golden lint wheel clean
+.PHONY: venv demo sheets test check slow golden lint wheel clean
 
 venv: $(STAMP)
 
@@ -26,6 +28,12 @@ $(STAMP):
 
 demo: $(STAMP)
 	$(BIN)/cascade demo --seed $(SEED) -o $(OUT) $(STUDY)
+
+REAL := $(wildcard $(SHARED)/data/ctpa/*/ct) $(SHARED)/data/real/cmb-crc-chest \
+  $(SHARED)/data/real/nsclc-radiogenomics-r01-001 $(SHARED)/data/real/cptac-lscc-c3n-00247
+
+sheets: $(STAMP)
+	$(BIN)/cascade-bench sheets --real $(REAL) --simulated 6 --seed $(SEED) --anatomy $(SHARED)/data/anatomy -o $(OUT)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

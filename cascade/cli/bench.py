@@ -18,6 +18,7 @@ from cascade.errors import UsageError
 if TYPE_CHECKING:
     from cascade.bench.accuracy import Opened
 
+MOST_SEEDS = 10_000
 OptionalOut = Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")]
 
 
@@ -192,8 +193,7 @@ class Realism(Command):
         real, made = {}, []
         with progress_bar(self) as progress:
             for path in self.real:
-                name = path.parent.name if path.name == "ct" else stem(path)
-                real[name] = figures(read(path))
+                real[study_name(path)] = figures(read(path))
             seeds = range(self.seed, self.seed + self.simulated)
             for done, (_, study, _) in enumerate(simulated(seeds, maps), start=1):
                 made.append(figures(study))
@@ -204,6 +204,78 @@ class Realism(Command):
         if self.out is not None:
             table.write(self.out, "realism", rows, {"real": real, "simulated": made})
         return OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheets(Command):
+    """Put simulated studies beside real ones, at the same levels, windows and scale.
+
+    For example:
+        cascade-bench sheets --real STUDY STUDY --simulated 6 --anatomy MAPS -o OUT
+
+    Attributes:
+        real: Folders or files of real studies.
+        simulated: How many studies to simulate.
+        seed: Of the first of them.
+        anatomy: Label maps to simulate on; procedural by default.
+        split: Which anatomies of split.csv.
+        levels: Heights to show, such as hilum,ventricles; all by default.
+        size: Width of a picture, pixels.
+        out: Folder for a PNG a window.
+    """
+
+    real: tuple[Path, ...] = ()
+    simulated: int = 4
+    seed: int = 0
+    anatomy: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    split: str = ""
+    levels: str = ""
+    size: int = 256
+    out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+
+    def run(self) -> int:
+        """Draw the sheets."""
+        from cascade.bench import sheets
+        from cascade.bench.accuracy import simulated
+        from cascade.cli.simulate import anatomies
+        from cascade.reading import read
+
+        levels = self.levels.split(",") if self.levels else list(sheets.LEVELS)
+        if unknown := set(levels) - set(sheets.LEVELS):
+            raise UsageError(f"--levels names {', '.join(sorted(unknown))}; choose from {', '.join(sheets.LEVELS)}")
+        for path in self.real:
+            existing(path)
+        rows: dict[str, list[tuple[str, Any]]] = {"pe": [], "lung": []}
+        with progress_bar(self) as progress:
+            seeds = range(self.seed, self.seed + self.simulated)
+            real = ((study_name(path), read(path)) for path in self.real)
+            made = ((name, study) for name, study, _ in simulated(seeds, anatomies(self.anatomy, self.split)))
+            # One real, one simulated, as long as there are both: neighbours are easiest to compare.
+            for done, (name, study) in enumerate(in_turn(real, made), start=1):
+                for window, pictures in rows.items():
+                    pictures.append((name, sheets.tiles(study, window, self.size, levels)))
+                if progress is not None:
+                    progress("studies", done, len(self.real) + self.simulated)
+        for window, pictures in rows.items():
+            if pictures:
+                sheets.write(self.out / f"sheet-{window}.png", sheets.sheet(pictures, levels))
+        return OK
+
+
+def in_turn(*series: Iterator[Any]) -> Iterator[Any]:
+    """One of each in turn, until all have ended."""
+    waiting = list(series)
+    while waiting:
+        for one in list(waiting):
+            try:
+                yield next(one)
+            except StopIteration:
+                waiting.remove(one)
+
+
+def study_name(path: Path) -> str:
+    """A study's name from its path; a folder `ct` is named after the patient's folder above it."""
+    return path.resolve().parent.name if path.name == "ct" else stem(path)
 
 
 def numbers(text: str) -> list[int]:
@@ -217,8 +289,10 @@ def numbers(text: str) -> list[int]:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
         if match is None:
             raise UsageError(f"--seeds {text!r} is no list of numbers; write 0-19 or 3,5,8")
-        first = int(match[1])
-        found += range(first, int(match[2] or first) + 1)
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < first + MOST_SEEDS:
+            raise UsageError(f"--seeds {part!r} must count up, over at most {MOST_SEEDS}")
+        found += range(first, last + 1)
     return found
 
 
@@ -257,4 +331,5 @@ def plain(summary: Any) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program `cascade-bench`. Returns its exit code."""
     about = "Measures a bundle, how right and how fast it is, and the simulator, how real it looks."
-    return Program("cascade-bench", about, {"accuracy": Accuracy, "speed": Speed, "realism": Realism})(arguments)
+    commands: dict[str, type[Command]] = {"accuracy": Accuracy, "speed": Speed, "realism": Realism, "sheets": Sheets}
+    return Program("cascade-bench", about, commands)(arguments)
