@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from cascade.cli.folder import usable_out, whole
-from cascade.cli.options import Series, existing
+from cascade.cli.options import STUDY, Series, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.errors import UsageError
@@ -38,7 +38,7 @@ class Convert(Command):
 
     def run(self) -> int:
         """Read it, write it."""
-        existing(self.source)
+        existing(self.source, STUDY)
         volume = self.target.name.lower().endswith(VOLUMES)
         if not volume and self.target.suffix and not self.target.is_dir():
             raise UsageError(f"{self.target} is neither .nii, .nii.gz nor a folder; volumes are written as NIfTI")

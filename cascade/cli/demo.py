@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from cascade.cli.folder import PICTURE, earlier_demo, usable_out, whole
-from cascade.cli.options import Bundle, Device, Runtime, Series, existing, formats, named
+from cascade.cli.options import STUDY, Bundle, Device, Runtime, Series, existing, formats, named, not_negative
 from cascade.cli.program import OK, Command, say_aside
 from cascade.cli.terminal import progress_bar, summary
 
@@ -50,9 +50,10 @@ class Demo(Command):
 
     def run(self) -> int:
         """Simulate or read, answer, draw, and say where to look."""
+        not_negative(seed=self.seed)
         usable_out(self.out, earlier_demo)
         if self.study is not None:
-            existing(self.study)
+            existing(self.study, STUDY)
         from cascade import Cascade
         from cascade.bench.picture import draw
         from cascade.reading import read

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.options import Series, existing
+from cascade.cli.options import STUDY, Series, existing
 from cascade.cli.program import OK, Command, tell
 
 
@@ -33,7 +33,7 @@ class Inspect(Command):
 
     def run(self) -> int:
         """Print it."""
-        existing(self.path)
+        existing(self.path, f"{STUDY}, or a bundle")
         facts = _bundle(self.path) if (self.path / "manifest.json").is_file() else _study(self.path, self.series)
         tell(json.dumps(facts, indent=2, default=str) if self.json else "\n".join(_lines(facts)))
         return OK

@@ -38,15 +38,36 @@ def named(runtime: Runtime) -> str | None:
     return None if runtime == "auto" else runtime
 
 
-def existing(path: Path) -> Path:
+STUDY = "a DICOM folder, a NIfTI or an NRRD file"
+
+
+def existing(path: Path, wanted: str = "the path of what is there") -> Path:
     """A path that exists.
+
+    Args:
+        path: Of a file or a folder.
+        wanted: What to give instead.
 
     Raises:
         InputError: It does not.
     """
     if not path.exists():
-        raise InputError("E_NOT_FOUND", f"{path} does not exist; give a DICOM folder, a NIfTI or an NRRD file")
+        hint = (
+            "; a setting KEY=VALUE stands before the options, which take all that follows" if "=" in str(path) else ""
+        )
+        raise InputError("E_NOT_FOUND", f"{path} does not exist; give {wanted}{hint}")
     return path
+
+
+def not_negative(**numbers: int) -> None:
+    """Refuse numbers under 0, by the names of their options.
+
+    Raises:
+        UsageError: One is.
+    """
+    for name, number in numbers.items():
+        if number < 0:
+            raise UsageError(f"--{name.replace('_', '-')} is {number}; a whole number from 0 on is meant")
 
 
 def stem(path: Path) -> str:

@@ -12,6 +12,7 @@ from tyro.conf import arg
 
 from cascade.cli.folder import usable_out, whole
 from cascade.cli.options import (
+    STUDY,
     Bundle,
     Device,
     Out,
@@ -69,7 +70,7 @@ class Run(Command):
         for study, out in targets:
             usable_out(out)
             if len(targets) == 1:
-                existing(study)
+                existing(study, STUDY)
         from cascade import Cascade
 
         start = time.perf_counter()
@@ -81,7 +82,7 @@ class Run(Command):
         bad = 0
         for study, out in targets:
             try:
-                self._one(cascade, existing(study), out, chosen, loading)
+                self._one(cascade, existing(study, STUDY), out, chosen, loading)
             except Exception as error:  # whatever befalls a study, the next ones are read
                 failed(self, error, f"{study}: ")
                 bad += 1

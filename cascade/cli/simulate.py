@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from cascade.cli.folder import INDEX, earlier_set, usable_out, whole
-from cascade.cli.options import Bundle, Out, existing, stem
+from cascade.cli.options import STUDY, Bundle, Out, existing, not_negative, stem
 from cascade.cli.overrides import override
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cascade.phantom import Simulation
 
     Row = Mapping[str, Any]
+
+
+MOST_EMBOLI = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +67,12 @@ class Simulate(Command):
         """Simulate them one by one; the set appears when all are there."""
         if self.number < 1 or self.workers < 1:
             raise UsageError(f"-n and --workers must be 1 or more, got {self.number} and {self.workers}")
+        not_negative(seed=self.seed)
         ranges = emboli_range(self.emboli)
         usable_out(self.out, earlier_set)
         maps = anatomies(self.anatomy, self.split)
         if self.onto is not None:
-            existing(self.onto)
+            existing(self.onto, STUDY)
         from cascade.cli.simulated_set import write_index
         from cascade.phantom import Simulation
 
@@ -109,10 +113,16 @@ class Simulate(Command):
         known = Findings(study.grid, lungs=found.lungs)
         for seed in seeds:
             painted, truth = paint_onto(study, known, arteries, config, seed)
-            facts = {"seed": seed, "anatomy": f"onto-{stem(onto)}", "config": config.digest()}
+            facts = {"seed": seed, "anatomy": f"onto-{patient_of(onto)}", "config": config.digest()}
             name = f"seed-{seed:05d}"
             write_study(out / name, self.format, painted, truth, facts)
             yield row(name, self.split, painted, truth, facts)
+
+
+def patient_of(study: Path) -> str:
+    """Whom a study is called after, as data sets call it: its folder, or the one above where that is only `ct`."""
+    name = stem(study)
+    return stem(study.resolve().parent) if name.lower() == "ct" else name
 
 
 def emboli_range(text: str) -> Mapping[str, Any]:
@@ -129,6 +139,8 @@ def emboli_range(text: str) -> Mapping[str, Any]:
     low, high = int(match[1]), int(match[2] or match[1])
     if low > high:
         raise UsageError(f"--emboli {text!r} counts down; write the smaller number first")
+    if high > MOST_EMBOLI:
+        raise UsageError(f"--emboli {text!r} is more than arteries hold; at most {MOST_EMBOLI} are painted")
     if high == 0:
         return {"positive": 0.0}
     return {"emboli": (max(low, 1), high), **({} if low == 0 else {"positive": 1.0})}

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from cascade.cli import main
 from cascade.cli.bench import numbers
-from cascade.cli.options import formats, stem
+from cascade.cli.options import existing, formats, stem
 from cascade.cli.overrides import override
-from cascade.cli.simulate import anatomies, emboli_range
+from cascade.cli.simulate import anatomies, emboli_range, patient_of
 from cascade.cli.train import new_run
 from cascade.errors import InputError, UsageError
 from cascade.windows import Window
@@ -76,3 +77,36 @@ def test_a_training_run_never_takes_a_used_folder(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "segmenter").mkdir(parents=True)
     assert new_run(None, "segmenter") == Path("runs/segmenter2")
+
+
+@pytest.mark.parametrize("text", ["5-1", "1-99999999999"])
+def test_seeds_that_count_down_or_without_end_are_refused(text: str):
+    with pytest.raises(UsageError, match="must count up"):
+        numbers(text)
+
+
+def test_more_emboli_than_arteries_hold_are_refused():
+    with pytest.raises(UsageError, match="at most 50"):
+        emboli_range("9999999")
+
+
+def test_a_setting_behind_an_option_that_takes_many_is_explained():
+    with pytest.raises(InputError, match="stands before the options"):
+        existing(Path("plan.learning_rate=1"))
+
+
+def test_a_file_that_is_no_study_is_not_asked_for_as_one():
+    with pytest.raises(InputError) as caught:
+        existing(Path("absent.yaml"))
+    assert "DICOM" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["simulate", "demo"])
+def test_a_seed_under_zero_is_a_usage_error(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([command, "--seed", "-5", "-o", str(tmp_path / "out")]) == 2
+    assert "--seed is -5" in capsys.readouterr().err
+
+
+def test_a_study_painted_onto_is_called_after_its_patient(tmp_path: Path):
+    assert patient_of(tmp_path / "patient-7" / "ct") == "patient-7"
+    assert patient_of(tmp_path / "patient-7.nii.gz") == "patient-7"

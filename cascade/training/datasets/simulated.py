@@ -8,7 +8,10 @@ from pathlib import Path
 
 from cascade.findings import Findings
 from cascade.reading import read
-from cascade.training.case import Case
+from cascade.training.case import Case, Kind
+
+ONTO = "onto-"
+"""Begins the anatomy of a real study that was painted onto; the patient's name follows."""
 
 
 def fits(folder: Path) -> bool:
@@ -22,11 +25,15 @@ def cases(folder: Path) -> Iterator[Case]:
         for row in csv.DictReader(file):
             study = folder / row["study"]
             ct = study / "ct.nii.gz" if (study / "ct.nii.gz").is_file() else study / "ct"
-            procedural = row["anatomy"].startswith("procedural")
+            anatomy = row["anatomy"]
+            kind: Kind = "hybrid" if anatomy.startswith(ONTO) else "simulated"
+            if anatomy.startswith("procedural"):
+                kind = "procedural"
             yield Case(
                 name=row["study"],
-                patient=row["anatomy"],
-                kind="procedural" if procedural else "simulated",
+                # A patient who was painted onto is the same who stands in another set as scanned.
+                patient=anatomy.removeprefix(ONTO),
+                kind=kind,
                 study=read(ct),
                 truth=Findings.read(study / "truth"),
             )
