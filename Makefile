@@ -51,7 +51,7 @@ slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 golden: $(STAMP)
-	CASCADE_WRITE_GOLDEN=1 $(BIN)/python -m pytest -k golden
+	$(BIN)/python -m tests.writing.write_golden
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel

@@ -341,7 +341,7 @@ def _stage(folder: Path, item: Mapping[str, Any]) -> StageEntry:
             f"the manifest names an unknown stage {shown}; {nearest(str(name), classes)}", "E_UNKNOWN_STAGE"
         )
     try:
-        config = from_json(classes[name].Config, item.get("config", {}), f"{name}.config")  # type: ignore[attr-defined]
+        config = from_json(classes[name].Config, item.get("config", {}), f"{name}.config")  # type: ignore[attr-defined]  # each has one
     except ValueError as error:
         raise BundleError(f"the manifest's {error}", "E_CONFIG") from error
     networks = tuple(_network(folder, name, one) for one in item["networks"])

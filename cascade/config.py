@@ -37,7 +37,7 @@ def from_json(kind: type[T], values: Any, where: str = "") -> T:
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{where or kind.__name__} must be an object, got {type(values).__name__}")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]  # `kind` is a dataclass, which no type variable can say
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in known:

@@ -38,7 +38,7 @@ def network(stage: str, name: str, arguments: dict[str, Any], seed: int = 0) -> 
 def entry(stage: str, seed: int = 0) -> StageEntry:
     config, networks = SMALL[stage]
     made = tuple(network(stage, name, arguments, seed) for name, arguments in networks)
-    return StageEntry(stage, stage_classes()[stage].Config(**config), made)  # type: ignore[attr-defined]
+    return StageEntry(stage, stage_classes()[stage].Config(**config), made)  # type: ignore[attr-defined]  # each has one
 
 
 def small_bundle(*stages: str) -> Bundle:

@@ -74,26 +74,26 @@ def test_a_component_without_a_sure_voxel_or_too_small_is_no_lesion() -> None:
     model = LesionModel(grow=0.3, seed=0.6, min_volume_mm3=30.0)
     assert len(find(seen(TRUTH, 0.5), model) or ()) == 0
     assert len(find(seen(TRUTH, 0.7), model) or ()) == 2
-    dot = np.zeros_like(TRUTH.embolus.values)  # type: ignore[union-attr]
+    dot = np.zeros_like(TRUTH.embolus.values)  # type: ignore[union-attr]  # it is there
     dot[5, 5, 5] = 255
-    one = replace(seen(TRUTH), embolus=replace(TRUTH.embolus, values=dot))  # type: ignore[type-var]
+    one = replace(seen(TRUTH), embolus=replace(TRUTH.embolus, values=dot))  # type: ignore[type-var]  # it is there
     assert len(find(one, model) or ()) == 0
 
 
 def test_a_faint_rim_belongs_to_the_lesion_whose_core_is_sure() -> None:
     findings = seen(TRUTH, 0.4)
-    values = findings.embolus.values.copy()  # type: ignore[union-attr]
+    values = findings.embolus.values.copy()  # type: ignore[union-attr]  # it is there
     core = seen(chest([(*RIGHT_CLOT[:3], 4.0), (*LEFT_CLOT[:3], 4.0)])[1])
-    values[core.embolus.values > 0] = 250  # type: ignore[union-attr]
-    found = find(replace(findings, embolus=replace(findings.embolus, values=values)), LesionModel(0.3, 0.9))  # type: ignore[type-var]
+    values[core.embolus.values > 0] = 250  # type: ignore[union-attr]  # it is there
+    found = find(replace(findings, embolus=replace(findings.embolus, values=values)), LesionModel(0.3, 0.9))  # type: ignore[type-var]  # it is there
     assert found is not None
-    assert sorted(found.voxels) == sorted(np.bincount(TRUTH.labels.values.ravel())[1:])  # type: ignore[union-attr]
+    assert sorted(found.voxels) == sorted(np.bincount(TRUTH.labels.values.ravel())[1:])  # type: ignore[union-attr]  # it is there
 
 
 def test_a_component_knows_whether_it_touches_the_artery_tree_and_how_far_it_is() -> None:
-    values = TRUTH.embolus.values.copy()  # type: ignore[union-attr]
+    values = TRUTH.embolus.values.copy()  # type: ignore[union-attr]  # it is there
     values[4:7, 4:7, 4:7] = 255
-    found = find(replace(TRUTH, embolus=replace(TRUTH.embolus, values=values)), LesionModel())  # type: ignore[type-var]
+    found = find(replace(TRUTH, embolus=replace(TRUTH.embolus, values=values)), LesionModel())  # type: ignore[type-var]  # it is there
     assert found is not None
     far = int(np.argmin(found.voxels))
     assert found.in_tree[far] == 0
@@ -298,7 +298,7 @@ def test_fitting_gives_coefficients_that_are_never_negative(fitted: FusionParame
 
 
 def test_a_fitted_fusion_tells_unseen_exams_apart(fitted: FusionParameters) -> None:
-    found = {True: [], False: []}  # type: ignore[var-annotated]
+    found = {True: [], False: []}  # type: ignore[var-annotated]  # lists of figures
     for _, findings, truth in cases(8, seed=7):
         study: Study = STUDY if is_positive(truth) else CLEAR
         result = Fusion(fitted)(study, findings)

@@ -60,8 +60,8 @@ def module_of(stage: str, name: str) -> nn.Module:
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d):
-                layer.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr]
-                layer.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
+                layer.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr]  # statistics are tracked
+                layer.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]  # statistics are tracked
             if isinstance(layer, nn.Linear) and layer.out_features <= 4:
                 layer.weight *= 0.05  # a random head answers with log-odds of 40 where a trained one says 4
     return module
@@ -70,8 +70,8 @@ def module_of(stage: str, name: str) -> nn.Module:
 def stage_of(name: str, nets: dict[str, Net] | None = None) -> Learned:
     """A stage as it is made from a bundle, of a small size where one is known."""
     kind = bundles.stage_classes()[name]
-    config = kind.Config(**SMALL[name][0]) if name in SMALL else kind.Config()  # type: ignore[attr-defined]
-    return kind(nets, config)  # type: ignore[call-arg]
+    config = kind.Config(**SMALL[name][0]) if name in SMALL else kind.Config()  # type: ignore[attr-defined]  # each has one
+    return kind(nets, config)  # type: ignore[call-arg]  # every stage takes its config
 
 
 @functools.cache
@@ -169,7 +169,7 @@ def test_law_2_fails_when_a_network_looks_at_its_neighbours() -> None:
 
 
 def bundle_of(stage: str, name: str) -> Bundle:
-    config = bundles.stage_classes()[stage].Config()  # type: ignore[attr-defined]
+    config = bundles.stage_classes()[stage].Config()  # type: ignore[attr-defined]  # each has one
     network = Network.of(name, SIZES.get(name, {}), module_of(stage, name))
     return Bundle("one", (StageEntry(stage, config, (network,)),))
 
@@ -262,6 +262,7 @@ def test_law_4_air_that_is_cropped_away_changes_no_finding(name: str) -> None:
     part = cropped(STUDY, INNER)
     found = running(name)(part, moved_truth(part))
     far = differences(found, moved(answer_of(name), INNER, part.grid))
+    assert far, "the stage filled nothing"
     assert all(value <= (0.05 if field == "lungs" else 0.02) for field, value in far.items()), far
 
 
@@ -344,12 +345,14 @@ def test_law_5_the_shipped_weights_answer_alike_on_every_runtime(shipped: Bundle
         expected, got = reference.predict(views), fast.predict(views)
         if reference.name == "lung_detector":
             sure = expected[..., 4:].max(axis=-1) > 0.3
+            assert sure.any(), "no box to compare"
             # A score may move so far in bfloat16, 8 bits of every number, as long as the boxes stay.
             assert np.abs(got[..., 4:] - expected[..., 4:])[sure].max(initial=0) <= 0.05
             assert np.abs(got[..., :4] - expected[..., :4])[sure].max(initial=0) <= 1.0  # pixels
         elif expected.ndim == 2:
             assert np.abs(got - expected).max() <= 0.01, reference.name
         else:
+            assert (expected[:, :2] >= 0.5).sum() >= 50, "no mask to compare"
             for channel in range(2):
                 masks = [one[:, channel] >= 0.5 for one in (got, expected)]
                 assert masks[1].sum() < 50 or dice(*masks) >= 0.98

@@ -210,7 +210,7 @@ def _frame(common: Header, dataset: Dataset, index: int) -> Header:
         for source in (mine, shared):
             items = _list(source, name)
             if items:
-                return items[0]  # type: ignore[no-any-return]
+                return items[0]  # type: ignore[no-any-return]  # items of a DICOM sequence are data sets
         return Dataset()
 
     content = group("FrameContentSequence")

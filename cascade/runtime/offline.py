@@ -42,7 +42,7 @@ def go_offline() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     # OpenVINO and NNCF take their own stubs where this module cannot be imported.
     if "openvino_telemetry" not in sys.modules:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # how Python marks a module as absent
 
 
 def settle_ultralytics() -> None:
@@ -55,7 +55,7 @@ def settle_ultralytics() -> None:
     from ultralytics.utils import SETTINGS, USER_CONFIG_DIR
 
     if SETTINGS.get("sync"):
-        SETTINGS.update({"sync": False})  # type: ignore[no-untyped-call]
+        SETTINGS.update({"sync": False})  # type: ignore[no-untyped-call]  # Ultralytics is not typed
     font = Path(USER_CONFIG_DIR) / "Arial.ttf"
     if not font.exists():
         font.parent.mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,7 @@ def keep(model: Any, path: Path) -> None:
             part = Path(folder) / path.name
             ov.save_model(model, part, compress_to_fp16=False)
             os.replace(part.with_suffix(".bin"), path.with_suffix(".bin"))  # noqa: PTH105  # atomic
-            os.replace(part, path)  # noqa: PTH105
+            os.replace(part, path)  # noqa: PTH105  # atomic
         for old in sorted(path.parent.glob("*.xml"), key=lambda p: p.stat().st_mtime)[:-MOST_KEPT]:
             old.unlink(missing_ok=True)
             old.with_suffix(".bin").unlink(missing_ok=True)

@@ -95,7 +95,7 @@ def test_the_threshold_drops_boxes() -> None:
 @pytest.mark.parametrize("option", [{"threshold": 2.0}, {"iou": -0.1}, {"pixel_mm": 0.0}])
 def test_numbers_out_of_range_are_refused(option: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(option))):
-        detect(picture(), STAGE, **option)  # type: ignore[call-overload]
+        detect(picture(), STAGE, **option)  # type: ignore[call-overload]  # wrong on purpose
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 4)), np.zeros((8, 8), np.uint16), np.zeros(5), np.zeros((0, 5))])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def test_suppressing_twice_is_suppressing_once(rows: np.ndarray, confidence: flo
 
 
 @given(tables, st.randoms())
-def test_the_order_of_rows_changes_nothing(rows: np.ndarray, random: object) -> None:
+def test_the_order_of_rows_changes_nothing(rows: np.ndarray, random: Random) -> None:
     order = list(range(len(rows)))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     assert suppress(rows[order], 0.3, 0.5) == suppress(rows, 0.3, 0.5)

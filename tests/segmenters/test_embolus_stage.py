@@ -72,7 +72,7 @@ def test_an_unknown_artery_is_a_target_that_is_not_a_number() -> None:
 
 
 def test_members_are_averaged_as_probabilities_and_their_spread_is_kept() -> None:
-    def constant(p: float):  # type: ignore[no-untyped-def]
+    def constant(p: float):  # type: ignore[no-untyped-def]  # a network of one line
         logit = np.float32(np.log(p / (1 - p)))
         return lambda batch: np.full((len(batch), 2, *batch.shape[2:]), logit, np.float32)
 

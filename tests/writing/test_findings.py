@@ -73,7 +73,7 @@ def test_doors_on_findings_lead_here(tmp_path):
 
 
 def test_the_golden_file_is_what_is_written(tmp_path):
-    """To write it anew: python -m tests.writing.write_golden. The diff is read like code."""
+    """To write it anew: make golden. The diff is read like code."""
     save(answer(), tmp_path, ALL)
     assert (tmp_path / "findings.json").read_text() == GOLDEN.read_text()
 

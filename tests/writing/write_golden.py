@@ -1,4 +1,4 @@
-"""Write the golden file anew: python -m tests.writing.write_golden."""
+"""Write the golden file anew: `make golden`."""
 
 from __future__ import annotations
 
