@@ -36,6 +36,7 @@ class Net:
         along: Distance from the root, mm, `[n]`.
         tangent: Direction of the artery, unit vectors `[n, 3]`.
         steps: The place of each step of each way, ways one after another.
+        central: Which places are the middle of their artery; in wide ones ways run side by side.
         fork_mm: Distance from the root at which the ways part into right and left.
     """
 
@@ -45,6 +46,7 @@ class Net:
     along: NDArray[np.float64]
     tangent: Points
     steps: NDArray[np.intp]
+    central: NDArray[np.bool_]
     fork_mm: float
 
     @classmethod
@@ -54,7 +56,24 @@ class Net:
         _, first, steps = np.unique(nodes, return_index=True, return_inverse=True)
         points, radius, along = (np.concatenate([getattr(p, n) for p in paths]) for n in ("points", "radius", "along"))
         tangent = _units(np.concatenate([np.gradient(p.points, axis=0) for p in paths]))
-        return cls(paths, points[first], radius[first], along[first], tangent[first], steps, _fork(paths, mm))
+        points, radius, along = points[first], radius[first], along[first]
+        central = _central(points * mm, radius, along)
+        return cls(paths, points, radius, along, tangent[first], steps, central, _fork(paths, mm))
+
+
+def _central(places_mm: Points, radius: NDArray[np.float64], along: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which places have none beside them that is deeper inside the artery."""
+    central = np.ones(len(radius), bool)
+    wide = np.flatnonzero(radius > 4)
+    if not wide.size:
+        return central
+    first, second = wide[cKDTree(places_mm[wide]).query_pairs(8.0, output_type="ndarray")].T
+    gap = np.linalg.norm(places_mm[first] - places_mm[second], axis=1)
+    beside = np.abs(along[first] - along[second]) < 0.5 * gap
+    rise = radius[second] - radius[first]
+    central[first[beside & (rise > 0.1 * gap)]] = False
+    central[second[beside & (rise < -0.1 * gap)]] = False
+    return central
 
 
 def _fork(paths: list[Path], mm: float) -> float:
@@ -138,8 +157,10 @@ def ways(
     twin = gap * mm < net.radius[own[nearest]]
     best[other[twin]] = best[own[nearest[twin]]] + gap[twin] * mm
     best[(net.along < valve_mm) | (best > reach_mm)] = np.inf
-    side = _units(np.cross(net.tangent, shapes.unit(rng.standard_normal(3))))
-    return Ways(net.points, net.radius, best, side, _units(np.cross(net.tangent, side)))
+    middle = net.central
+    tangent = net.tangent[middle]
+    side = _units(np.cross(tangent, shapes.unit(rng.standard_normal(3))))
+    return Ways(net.points[middle], net.radius[middle], best[middle], side, _units(np.cross(tangent, side)))
 
 
 def _units(vectors: Points) -> Points:
@@ -173,8 +194,9 @@ def form(
     lumen = artery >= 0.5
     if not lumen.any():
         return None
-    depth = _depth(lumen, mm)
-    voxels = np.argwhere((depth > -0.3 * along.radius[own].max() - 1.2 * mm) | (artery > 0.05))
+    shell = min(widening * along.radius[own].max() + 1.2 * mm, 4.0) if widening else 0.0
+    depth = _depth(lumen, mm, inner=kind in ("central", "crescent"), outer=shell > 0)
+    voxels = np.argwhere((artery > 0.02) | (depth > -shell))
     places = voxels + np.array([s.start for s in box])
     answer: Any = cKDTree(along.points).query(places, distance_upper_bound=2 * pad)
     distance, nearest = answer
@@ -186,11 +208,16 @@ def form(
     near = distance <= 2.0 * local + 3
     wave = shapes.noise((lumen.shape[0], lumen.shape[1], lumen.shape[2]), 8 / mm, rng)[here]
     offset = (places - along.points[nearest]) * mm
-    lateral = np.einsum("ij,ij->i", offset, along.side[nearest])
-    other = np.einsum("ij,ij->i", offset, along.across[nearest])
-    section = _section(kind, depth[here], lateral, other, local, wave, rng)
     tip = rng.uniform(-0.15, 0.4) / np.maximum(local, 1.0)
-    rank = along.key[nearest] + tip * np.minimum(distance, 1.5 * local) ** 2 + wave * np.minimum(0.35 * local, 2.0)
+    fields = np.stack([
+        np.einsum("ij,ij->i", offset, along.side[nearest]),
+        np.einsum("ij,ij->i", offset, along.across[nearest]),
+        along.key[nearest] + tip * np.minimum(distance, 1.5 * local) ** 2,
+    ])  # fmt: skip
+    seams = float(np.clip(0.25 * local.max(initial=0), 0.6, 2.5))
+    lateral, other, rank = _smoothed(fields, lumen.shape, here, seams / mm)[(slice(None), *here)]
+    section = _section(kind, depth[here], lateral, other, local, wave, rng)
+    rank = rank + wave * np.minimum(0.35 * local, 2.0)
     weight = artery[here] * np.clip(0.5 - section / mm, 0, 1) * near * (taken[box][here] < 26)
     order = np.argsort(rank, kind="stable")
     filled = np.cumsum(weight[order]) * mm**3 / 1000
@@ -198,7 +225,8 @@ def form(
         return None
     end = float(rank[order[min(int(np.searchsorted(filled, volume_ml)), len(order) - 1)]])
     surface = np.where(near, np.maximum(section, rank - end), FAR_MM)
-    region = _region(lumen.shape, here, surface, mm, 0.8 if kind in ("occlusive", "web") else 1.3)
+    edge = _smoothed(np.clip(surface, -4.0, 4.0)[None], lumen.shape, here, 0.8 / mm)[0]
+    region = np.where(np.isfinite(edge), shapes.soft(edge / np.float32(mm), 1.0), 0)
     region = _whole(np.minimum(region, 1 - taken[box].astype(np.float32) / 255), artery)
     swell = np.zeros(lumen.shape, np.float32)
     swell[here] = widening * local * np.clip((end - rank) / 5.0, 0, 1) * (section <= -FAR_MM)
@@ -207,10 +235,14 @@ def form(
     return Clot(box, region, _widened(canvas, box, artery, depth, swell))
 
 
-def _depth(lumen: NDArray[np.bool_], mm: float) -> F32:
-    """How deep each voxel lies inside the lumen, mm; negative outside."""
-    inner, outer = (ndimage.distance_transform_edt(m) for m in (lumen, ~lumen))
-    return np.asarray(np.where(lumen, inner - 0.5, 0.5 - outer) * mm, np.float32)
+def _depth(lumen: NDArray[np.bool_], mm: float, inner: bool, outer: bool) -> F32:
+    """How deep each voxel lies inside the lumen, mm, negative outside; far too far on a side that is not asked for."""
+    depth = np.where(lumen, np.float32(FAR_MM), np.float32(-FAR_MM))
+    for mask, wanted, sign in ((lumen, inner, 1), (~lumen, outer, -1)):
+        if wanted:
+            away = np.asarray(ndimage.distance_transform_edt(mask), np.float32)
+            np.copyto(depth, sign * (away - np.float32(0.5)) * np.float32(mm), where=mask)
+    return depth
 
 
 def _section(
@@ -236,18 +268,23 @@ def _section(
     return np.asarray(np.abs(lateral + 0.4 * wave) - np.maximum(0.16 * local, 0.6))
 
 
-def _region(
-    shape: tuple[int, ...], here: tuple[Any, ...], surface: NDArray[np.float64], mm: float, smooth_mm: float
-) -> F32:
-    """Share of each voxel inside a surface of signed distances that are known at some voxels alone.
+def _smoothed(
+    fields: NDArray[np.float64], shape: tuple[int, ...], here: tuple[Any, ...], sigma: float
+) -> NDArray[np.float32]:
+    """Fields `[k, n]` known at `n` voxels, smoothed among these: `[k, *shape]`, NaN elsewhere.
 
-    The distances are smoothed, never the share: seams between ways close and the edge stays sharp.
+    Neighbouring ways disagree a little on where a voxel lies. Smoothing what they say, never the share of clot, closes
+    the seams and keeps the edge sharp.
     """
-    value, known = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    value[here], known[here] = np.clip(surface, -4.0, 4.0), 1
-    weight = ndimage.gaussian_filter(known, smooth_mm / mm)
-    smooth = ndimage.gaussian_filter(value, smooth_mm / mm) / np.maximum(weight, 1e-3)
-    return np.asarray(np.where(known > 0, shapes.soft(smooth / np.float32(mm), 1.0), 0), np.float32)
+    known = np.zeros(shape, np.float32)
+    known[here] = 1
+    weight = np.maximum(ndimage.gaussian_filter(known, sigma, truncate=3.0), 1e-3)
+    out = np.full((len(fields), *shape), np.nan, np.float32)
+    for values, target in zip(fields, out, strict=True):
+        spread = np.zeros(shape, np.float32)
+        spread[here] = values
+        target[here] = (ndimage.gaussian_filter(spread, sigma, truncate=3.0) / weight)[here]
+    return out
 
 
 def _whole(region: F32, artery: F32) -> F32:

@@ -17,7 +17,7 @@ from cascade.phantom.tree import Path, Tree
 
 PLACES = (("central", 6.2), ("lobar", 3.9), ("segmental", 2.1), ("subsegmental", 0.0))
 """Name of a stretch of artery by its radius in mm, largest first."""
-TRUNK_MM = 25.0
+TRUNK_MM = 18.0
 """How far clots reach from the fork of the trunk back towards the valve."""
 WIDE_MM = 6.0
 """Arteries of this radius and more are never starved: blood finds its way around a clot."""
@@ -60,7 +60,7 @@ def volumes(config: Simulation, rng: np.random.Generator) -> NDArray[np.float64]
     fewest, most = config.emboli
     count = int(np.clip(1 + rng.negative_binomial(1.1, 0.36), max(fewest, 1), max(most, 1)))
     burden = float(np.clip(np.exp(rng.normal(np.log(5.5), 1.35)), *config.burden_ml))
-    share = rng.dirichlet(np.full(count, 0.55))
+    share = rng.dirichlet(np.full(count, 0.8))
     return np.sort(np.maximum(share * burden, 0.008))[::-1]
 
 
@@ -138,7 +138,7 @@ def _starve(
     near = np.flatnonzero(np.all((voxels >= low) & (voxels < low + occupancy.shape), axis=1))
     filled = np.zeros(len(voxels), bool)
     filled[near] = occupancy[tuple((voxels[near] - low).T)] >= 0.5
-    behind = voxels[tree.behind(filled) & ~filled & (tree.radius < WIDE_MM)]
+    behind = voxels[tree.behind(filled) & ~filled & (tree.calibre(10.0) < WIDE_MM)]
     behind = behind[np.all((behind >= 0) & (behind < blood.shape), axis=1)]
     if not len(behind):
         return
@@ -160,7 +160,7 @@ def _place(
 ) -> tuple[Kind, int, int]:
     """Kind of a clot, and its path and place on it: the larger it is, the wider its artery."""
     flat = volume_ml > 1.5 and rng.random() < config.sheets
-    radius = float(np.clip(2.8 * volume_ml**0.3 * rng.uniform(0.8, 1.25), 1.0, 9.5))
+    radius = float(np.clip(2.6 * volume_ml**0.3 * rng.uniform(0.8, 1.25), 1.0, 9.5))
     kind: Kind = "sheet" if flat else _kind(radius, config, rng)
     radius *= 1.0 if kind == "occlusive" else 1.35
     low, high = (6.5, 14.0) if flat else (radius * 0.8, radius * 1.25)

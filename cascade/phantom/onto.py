@@ -28,6 +28,8 @@ from cascade.study import Study
 CANVAS_MM = 1.0
 TISSUE_HU = 40.0
 LEAST_ML = 8.0
+WIDE_MM, BELOW_MM = 9.0, 5.0
+"""A ventricle holds a ball of this radius, this far below the middle of the branches."""
 SMEAR = 3
 """Voxels of the canvas that the scanner smears a vessel's brightness over."""
 
@@ -39,7 +41,7 @@ class Arteries:
     Attributes:
         canvas: HU, and the share of each voxel that is arterial blood.
         blood: HU of undiluted blood around each voxel, float32 `[z, y, x]` of the canvas.
-        growth: Their tree, rooted where they are widest.
+        growth: Their tree, rooted where the trunk begins.
         first: Voxel of the study (z, y, x) where the canvas begins.
         zoom: Canvas voxels a study voxel, along (z, y, x).
     """
@@ -75,6 +77,7 @@ def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest
     smooth = ndimage.gaussian_filter(hu, 0.8)
     level = float(np.median(smooth[ndimage.binary_erosion(inside)]))
     inside &= smooth >= max(darkest * level, 100.0)
+    inside = _without_heart(inside)
     inside = cc3d.largest_k(inside.astype(np.uint8), k=1, connectivity=26) > 0
     if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
         raise PhantomError("the scan's arteries are too dark or too broken up to paint clots into")
@@ -84,8 +87,7 @@ def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest
     # Nothing bright beside an artery gives way when a clot widens it.
     firm = np.where((smooth > 120) & ~inside, LABELS["vein"], LABELS["body"]).astype(np.uint8)
     canvas = Canvas(hu, np.where(inside, np.uint8(LABELS["artery"]), firm), share, empty, empty, CANVAS_MM)
-    widest = np.unravel_index(int(ndimage.distance_transform_edt(inside).argmax()), inside.shape)
-    growth = tree.grow(np.where(inside, np.maximum(share, 128), 0).astype(np.uint8), np.array(widest, float), CANVAS_MM)
+    growth = tree.grow(np.where(inside, np.maximum(share, 128), 0).astype(np.uint8), _root(inside), CANVAS_MM)
     return Arteries(canvas, blood, growth, (around.z0, around.y0, around.x0), zoom)
 
 
@@ -147,6 +149,31 @@ def _halves(truth: Findings, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_],
     middle = round(float(np.median(both))) if len(both) else shape[2] // 2
     right = np.broadcast_to(np.arange(shape[2]) < middle, shape)
     return right, ~right
+
+
+def _without_heart(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The arteries without what is wide and lies below most of their branches: ventricle, not trunk."""
+    core = ndimage.distance_transform_edt(inside) >= WIDE_MM / CANVAS_MM
+    if not core.any():
+        return inside
+    away = ndimage.distance_transform_edt(~core) * CANVAS_MM
+    branches = np.nonzero(inside & (away > WIDE_MM))[0]
+    if not branches.size:
+        return inside
+    below = np.arange(len(inside)) < np.median(branches) - BELOW_MM / CANVAS_MM
+    low = core & below[:, None, None]
+    if not low.any():
+        return inside
+    near = ndimage.distance_transform_edt(~low) * CANVAS_MM <= 2 * WIDE_MM
+    return np.asarray(inside & ~(near & below[:, None, None]))
+
+
+def _root(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Where the trunk begins: low and in front, in what is wide."""
+    depth = ndimage.distance_transform_edt(inside)
+    points = np.argwhere(depth >= 0.6 * depth.max()).astype(float)
+    score = points[:, 1] + 0.7 * points[:, 0]
+    return np.asarray(points[score <= np.percentile(score, 4)].mean(0))
 
 
 def _blood(hu: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:

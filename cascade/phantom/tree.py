@@ -70,9 +70,10 @@ class Tree:
 
     def paths(self, count: int, rng: np.random.Generator) -> list[Path]:
         """Ways to `count` thin ends, drawn at random, evenly over both lungs."""
-        thin = np.flatnonzero(self.radius <= 1.6 * max(self.mm, 1.0))
-        if not thin.size:
-            thin = np.arange(len(self.voxels))
+        small = self.radius <= 1.6 * max(self.mm, 1.0)
+        thin = np.flatnonzero(small & (self.calibre(5.0) <= 2.6 * max(self.mm, 1.0)))
+        if thin.size < 20:
+            thin = np.flatnonzero(small) if small.any() else np.arange(len(self.voxels))
         x = self.voxels[thin, 2]
         middle = np.median(self.voxels[self.radius >= np.percentile(self.radius, 97), 2])
         picks: list[int] = []
@@ -80,6 +81,18 @@ class Tree:
             if side.size:
                 picks += rng.choice(side, min(count // 2 + 1, side.size), replace=False).tolist()
         return [p for p in (self.path(i) for i in picks) if len(p.nodes) > 4]
+
+    def calibre(self, back_mm: float) -> F32:
+        """Radius of the artery around each voxel, mm: the largest on the last `back_mm` of the way from the trunk.
+
+        A voxel at the wall of a wide artery has a small radius itself, but a wide way to it.
+        """
+        back = np.where(self.before >= 0, self.before, np.arange(len(self.before)))
+        widest, at = self.radius.copy(), back
+        for _ in range(round(back_mm / self.mm)):
+            np.maximum(widest, self.radius[at], out=widest)
+            at = back[at]
+        return widest
 
     def behind(self, cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which voxels have a voxel of `cut` on their way from the trunk, or lie in it; bool `[n]`."""
