@@ -53,8 +53,10 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generat
         inside = np.where(y < level, -980.0, content).astype(np.float32)
         fill += lumen * (inside - fill)
         label[wall > 0.5] = LABELS["stomach"]
-        behind = (y > marks.spine[z, 0] * mm - marks.axis[0] * mm - 22) & (np.abs(x) < 52 + 0 * y)
-        retro = cv2.GaussianBlur(behind.astype(np.float32), (0, 0), 4 / mm)
+        spine_y = (marks.spine[z, 0] - marks.axis[0]) * mm
+        retro = shapes.soft(
+            (np.hypot(x / 56, (y - spine_y - 14) / 40) - 1) * 30 / mm + 0.5 * texture[(z + 9) % 32] / mm, 5.0
+        )
         fill += retro * (-95 + texture[z % 32] - fill)
         crus = shapes.soft(
             (np.hypot((np.abs(x) - 17) / 5, (y - (marks.spine[z, 0] - marks.axis[0]) * mm + 12) / 14) - 1) * 5 / mm

@@ -20,7 +20,7 @@ def tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.
     shape = tuple(s.stop - s.start for s in box)
     lung = canvas.lung[box]
     hu = canvas.hu[box]
-    base = rng.uniform(-895, -800)
+    base = rng.uniform(-905, -745)
     slope = rng.uniform(20, 90)
     back = (np.linspace(-0.5, 0.5, shape[1], dtype=np.float32) * slope)[:, None]
     slow = shapes.noise((shape[0], shape[1], shape[2]), 40 / mm, rng)

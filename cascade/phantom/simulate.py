@@ -17,6 +17,7 @@ from cascade.phantom import (
     airways,
     augment,
     bones,
+    capillaries,
     contrast,
     emboli,
     heart,
@@ -118,6 +119,8 @@ def _fill(
     _, right, left = mediastinum.windpipe(canvas, marks, body)
     mucus = extra.random() < config.mucus * config.mimics
     airways.bronchi(canvas, marks, paths[::2], (right, left), bool(mucus), body)
+    wall.table(canvas, config, rng["texture"].spawn(1)[0])
+    capillaries.paint(canvas, marks, bolus, rng["texture"].spawn(1)[0])
     box, blood = lungs.vessels(canvas, bolus, rng["bolus"])
     return pump.rv_lv, paths, box, blood
 

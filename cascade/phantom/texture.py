@@ -30,6 +30,7 @@ class Amount:
         blood: Relative standard deviation of blood from place to place, in arteries.
         heart: The same in the heart and the great veins.
         bone: Standard deviation of marrow, HU.
+        organ: How much brighter (or darker) veins of the liver are, HU.
         thin: How much of its brightness the thinnest vessel keeps, 0..1.
     """
 
@@ -40,6 +41,7 @@ class Amount:
     blood: float
     heart: float
     bone: float
+    organ: float
     thin: float
 
 
@@ -48,9 +50,11 @@ def draw(low: float, high: float, rng: np.random.Generator) -> Amount:
     much = float(rng.uniform(low, high))
     muscle, patches, strands, fine, blood, heart, bone = (
         float(much * rng.uniform(*between))
-        for between in ((30, 110), (4, 10), (20, 80), (2, 7), (0.015, 0.065), (0.03, 0.10), (15, 60))
+        for between in ((30, 100), (6, 14), (20, 80), (3, 9), (0.015, 0.065), (0.03, 0.10), (15, 60))
     )
-    return Amount(muscle, patches, strands, fine, blood, heart, bone, float(rng.uniform(0.1, 0.65)))
+    return Amount(
+        muscle, patches, strands, fine, blood, heart, bone, float(rng.uniform(-20, 45)), float(rng.uniform(0.1, 0.65))
+    )
 
 
 class Field:
@@ -87,7 +91,10 @@ class Texture:
         self.grain, self.mottle = field(2.5, 2.0, 2.0), field(6, 5, 5)
         self.swirl = field(10, 8, 8)
         self.kept: dict[int, F32] = {}
-        self.table = np.zeros(256, np.float32)
+        columns, rows = (np.flatnonzero(canvas.lung.max(axis=axes) >= 128) for axes in ((0, 1), (0, 2)))
+        y, x = (np.arange(n, dtype=np.float32) for n in canvas.shape[1:])
+        y, x = np.abs(y - (rows[0] + rows[-1]) / 2), np.abs(x - (columns[0] + columns[-1]) / 2)
+        self.beside = np.clip((x[None, :] - 0.9 * y[:, None]) * mm / 20 + 0.5, 0, 1)
         self.stir = np.zeros(256, np.float32)
         for name in BLOOD:
             self.stir[LABELS[name]] = amount.blood if name in ("artery", "vein", "aorta") else amount.heart
@@ -111,11 +118,11 @@ class Texture:
         out = soft * (amount.fine * (0.6 * mottle + 0.8 * grain)) + muscle * (amount.patches * slow)
         # Fat lies where smooth noise changes its sign, in some muscles more than in others.
         lean = np.clip(0.45 + 0.6 * where, 0, 1.5)
-        ridge = np.exp(-np.square(self.across(z) / 0.22)) * (slow > 0) + np.exp(-np.square(self.along(z) / 0.22)) * (
-            slow <= 0
-        )
-        out -= muscle * (amount.muscle * lean * ridge)
+        fibres = self.across(z) + self.beside * (self.along(z) - self.across(z))
+        out -= muscle * (amount.muscle * lean * np.exp(-np.square(fibres / 0.3)))
         out += fat * (amount.strands * np.clip(0.5 + 0.5 * where, 0, 1.2) * np.exp(-np.square(self.septa(z) / 0.10)))
+        vessels = np.exp(-np.square(self.septa(z) / 0.13)) * (labels == LABELS["liver"])
+        out += soft * vessels * amount.organ
         out += fat * (3.0 * slow + 0.5 * amount.fine * grain) + bone * (amount.bone * (0.7 * grain + 0.6 * mottle))
         stir = self.stir[labels] * np.clip(hu - PLAIN_HU, 0, None)
         out += stir * (0.7 * self.swirl(z) + 0.55 * mottle + 0.25 * grain)

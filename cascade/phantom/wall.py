@@ -10,6 +10,7 @@ from cascade.phantom.canvas import LABELS, Canvas
 from cascade.phantom.config import Simulation
 from cascade.phantom.landmarks import BINS, Landmarks
 from cascade.phantom.shapes import F32
+from cascade.phantom.texture import Field
 
 
 class Bone:
@@ -61,6 +62,9 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
     ribs = _Ribs(marks, mm, bone, rng)
     blades = _Blades(marks, mm, bone, rng)
     plane_mm = rng.uniform(0.7, 2.2)
+    own = rng.spawn(1)[0]
+    islands = Field(canvas.shape, (60 / mm, 24 / mm, 24 / mm), own)
+    fatty = own.uniform(-0.9, 0.5)
     for z in range(nz):
         r, t = marks.radius, marks.direction
         out = canvas.hu[z]
@@ -71,6 +75,9 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
         meat = meat * (1 - 0.75 * np.exp(-(((r - plane[z][t]) * mm / plane_mm) ** 2)))
         squared = np.square(sheets[z] / lean[z])
         meat = meat * (1 - 0.85 * np.exp(-squared * squared) * np.clip((d * mm - 11) / 8, 0, 1))
+        # Away from the ribs muscles are apart, and the armpit is fat.
+        far = np.clip((d * mm - 14) / 16, 0, 1)
+        meat = meat * np.clip((islands(z) - (far * (fatty + 2.2) - 2.2)) / 0.25, 0, 1)
         cavity = shapes.soft(d - 1.0)
         tissue = (
             fat_hu
@@ -83,7 +90,36 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
         out += body * (tissue - out)
         canvas.labels[z][inside & (canvas.labels[z] == 0)] = LABELS["body"]
         ribs.paint(canvas, z, d)
-        blades.paint(canvas, z, d)
+        blades.paint(canvas, z, d, skin_edge[z][t] - r)
+
+
+def table(canvas: Canvas, config: Simulation, rng: np.random.Generator) -> None:
+    """The table behind the back: a curved shell with foam in it, and a sheet; HU alone change."""
+    if rng.random() >= config.table:
+        return
+    mm = canvas.mm
+    body = canvas.labels > 0
+    rows = np.flatnonzero(body.any(axis=(0, 2)))
+    columns = np.flatnonzero(body.any(axis=(0, 1)))
+    if not rows.size:
+        return
+    x = (np.arange(canvas.shape[2], dtype=np.float32) - (columns[0] + columns[-1]) / 2) * mm
+    sag = np.square(x) / (2 * rng.uniform(350, 900))
+    top = rows[-1] * mm + rng.uniform(-3, 6) - sag
+    thick, deep = rng.uniform(0.7, 1.6), rng.uniform(18, 60)
+    half = rng.uniform(190, 230)
+    y = np.arange(canvas.shape[1], dtype=np.float32)[:, None] * mm
+    depth = y - top[None, :]
+    wide = np.abs(x)[None, :] < half
+    foam, shell, sheet = rng.uniform(-985, -900), rng.uniform(-500, 100), rng.uniform(-900, -600)
+    fill = np.full(canvas.shape[1:], -1000, np.float32)
+    fill += (depth > 0) * (depth < deep) * wide * (foam + 1000)
+    for at, hu in ((0.0, shell), (deep + 0.5 * sag[None, :], shell), (-rng.uniform(3, 14), sheet)):
+        line = shapes.soft((np.abs(depth - at) - thick) / mm) * wide
+        fill += line * (hu - fill)
+    for z in range(canvas.shape[0]):
+        part = canvas.hu[z]
+        np.maximum(part, fill, out=part, where=~body[z])
 
 
 def _taper(theta: NDArray[np.float64]) -> F32:
@@ -157,8 +193,8 @@ class _Blades:
         self.lift = rng.uniform(13, 19)
         self.turn = rng.uniform(2, 20)
 
-    def paint(self, canvas: Canvas, z: int, d: F32) -> None:
-        """Paint both blades in one slice."""
+    def paint(self, canvas: Canvas, z: int, d: F32, room: F32) -> None:
+        """Paint both blades in one slice; `room` is the distance to the skin in voxels `[y, x]`."""
         down = (self.top - z) / self.height
         if not 0 <= down <= 1:
             return
@@ -171,6 +207,7 @@ class _Blades:
         ridge = np.exp(-(((down - 0.25 - 0.12 * (1 - s)) / 0.06) ** 2))
         thick = 1.6 + 3.0 * rim + 4.0 * ridge * np.clip(1 + s, 0, 1.5)
         distance = np.maximum(np.abs(d * mm - lift - 3 * ridge) - thick, (np.abs(s) - 1) * 40 * self.spread)
+        distance = np.maximum(distance, 5 - room * mm)
         near = np.nonzero(distance < 2)
         distance = distance[near]
         outer = np.clip(0.5 - distance / (1.4 * mm), 0, 1)

@@ -2,7 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from cascade.phantom import LABELS, Anatomy, Simulation, augment, emboli, landmarks, scanner, shapes, tree
+from cascade.phantom import (
+    LABELS,
+    Anatomy,
+    Simulation,
+    augment,
+    capillaries,
+    contrast,
+    emboli,
+    landmarks,
+    scanner,
+    shapes,
+    texture,
+    tree,
+)
 from cascade.phantom.canvas import Canvas
 from tests.phantom.conftest import SMALL
 
@@ -70,3 +83,35 @@ def test_noise_of_a_soft_kernel_is_coarser_than_of_a_sharp_one() -> None:
 def test_labels_have_one_number_each() -> None:
     assert len(set(LABELS.values())) == len(LABELS)
     assert [LABELS[n] for n in ("artery", "vein", "lung", "airway", "heart", "aorta")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_thin_vessels_brighten_lung_and_nothing_else(anatomy: Anatomy) -> None:
+    canvas = _canvas(anatomy)
+    canvas.hu[canvas.lung >= 128] = -850
+    before = canvas.hu.copy()
+    bolus = contrast.draw(SMALL, np.random.default_rng(1))
+    capillaries.paint(canvas, landmarks.find(canvas), bolus, np.random.default_rng(0))
+    changed = canvas.hu != before
+    assert 0.005 < changed.sum() / (canvas.lung >= 128).sum() < 0.6
+    assert (canvas.hu[changed] > before[changed]).all()
+    assert (canvas.lung[changed] > 0).all()
+
+
+def test_texture_keeps_the_mean_of_a_tissue_and_forgets_clots(anatomy: Anatomy) -> None:
+    canvas = _canvas(anatomy)
+    canvas.lung[:] = 0
+    canvas.lung[5:40, 20:60, 10:50] = 255
+    canvas.hu[:] = np.where(np.arange(canvas.shape[2]) < canvas.shape[2] // 2, 350, 45)
+    canvas.labels[:] = LABELS["aorta"]
+    amount = texture.draw(1.0, 1.0, np.random.default_rng(0))
+    plane = texture.Texture(canvas, amount, np.random.default_rng(1))[20]
+    bright = canvas.hu[20] > 100
+    assert abs(plane[bright].mean()) < 6
+    assert plane[bright].std() > 4
+    assert plane[~bright].std() < plane[bright].std()
+
+
+def test_iterative_reconstruction_moves_noise_to_low_frequencies() -> None:
+    f = np.linspace(0.01, 0.8, 60)
+    plain, smooth = (scanner.spectrum(f, 0.2, share) for share in (0.0, 0.8))
+    assert (f * smooth * f).sum() / (f * smooth).sum() < (f * plain * f).sum() / (f * plain).sum() - 0.03
