@@ -85,6 +85,23 @@ def test_an_unreadable_compiled_form_is_made_anew(own_cache: Path) -> None:
     assert calls == ["a", "a"]
 
 
+@pytest.mark.parametrize("suffix", [".xml", ".bin", ".sha256"])
+@pytest.mark.parametrize("damage", ["bit", "half", "gone"])
+def test_a_damaged_compiled_form_never_answers(own_cache: Path, suffix: str, damage: str) -> None:
+    calls: list[str] = []
+    expected = open_net(blueprint("a", calls), runtime="openvino")(batch())
+    (path,) = (own_cache / "openvino").glob(f"*{suffix}")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content if damage == "bit" else content[: len(content) // 2])
+    if damage == "gone":
+        path.unlink()
+    assert np.array_equal(open_net(blueprint("a", calls), runtime="openvino")(batch()), expected)
+    assert calls == ["a", "a"]
+    open_net(blueprint("a", calls), runtime="openvino")(batch())
+    assert calls == ["a", "a"]  # and the one that was made anew is whole again
+
+
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PE_CASCADE_CACHE", str(tmp_path / "file"))

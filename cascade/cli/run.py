@@ -113,6 +113,8 @@ class Run(Command):
             name: round(value, 3) for name, value in {"loading": loading, "reading": reading, **cascade.timings}.items()
         }
         how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
+        if cascade.choice.note:
+            how["device_note"] = cascade.choice.note
         with whole(out) as part:
             save_run(evidence, findings, how, part, chosen)
         if self.json:

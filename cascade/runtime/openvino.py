@@ -1,7 +1,8 @@
 """OpenVINO on the CPU: two to four times eager torch, and no torch in the process once a compiled form is cached.
 
 The cache serves speed alone. A file's name holds the key of the network (its weights' hash, the hash of the code
-that reads them, versions), and the files hold a graph and numbers, no code.
+that reads them, versions), and the files hold a graph and numbers, no code. A third file holds the hash of both: a
+form that was cut off or changed still runs, with other answers, so it is made anew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import openvino as ov  # noqa: E402  # after the switches, which it reads at imp
 
 MOST_KEPT = 40
 """So many compiled forms stay in the cache, 4 to 13 MB each; the oldest go first."""
+
+SEAL = ".sha256"
 
 
 class OpenVinoNet:
@@ -81,7 +84,7 @@ class OpenVinoNet:
         if not self.blueprint.key:
             return convert(self.blueprint, shape)
         path = cache_folder() / "openvino" / compiled_name(self.blueprint.key, shape)
-        if path.is_file() and path.with_suffix(".bin").is_file():
+        if is_whole(path):
             with contextlib.suppress(RuntimeError):  # an unreadable form is made anew
                 return self.core.read_model(path)
         model = convert(self.blueprint, shape)
@@ -94,6 +97,23 @@ def compiled_name(key: str, shape: tuple[int, ...]) -> str:
     version = ov.__version__.split("-")[0]
     digest = hashlib.sha256(f"{key} {tuple(shape)} {version}".encode()).hexdigest()
     return f"{digest[:40]}.xml"
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 over a compiled form's graph and numbers."""
+    digest = hashlib.sha256()
+    for one in (path, path.with_suffix(".bin")):
+        with one.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a compiled form is there, byte for byte as it was kept."""
+    try:
+        return path.with_suffix(SEAL).read_text(encoding="ascii") == hash_of(path)
+    except (OSError, ValueError):
+        return False
 
 
 def convert(blueprint: Blueprint, shape: tuple[int, ...]) -> Any:
@@ -117,8 +137,11 @@ def keep(model: Any, path: Path) -> None:
             ov.save_model(model, part, compress_to_fp16=False)
             os.replace(part.with_suffix(".bin"), path.with_suffix(".bin"))  # noqa: PTH105  # atomic
             os.replace(part, path)  # noqa: PTH105  # atomic
+            seal = Path(folder) / "seal"
+            seal.write_text(hash_of(path))
+            os.replace(seal, path.with_suffix(SEAL))  # noqa: PTH105  # atomic
         for old in sorted(path.parent.glob("*.xml"), key=lambda p: p.stat().st_mtime)[:-MOST_KEPT]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".bin").unlink(missing_ok=True)
+            for suffix in (SEAL, ".bin", ".xml"):
+                old.with_suffix(suffix).unlink(missing_ok=True)
     except OSError:
         return

@@ -47,6 +47,14 @@ def test_json_prints_the_findings_and_nothing_else(study: Path, bundle: Path, tm
     assert not (tmp_path / "out" / "report.html").exists()
 
 
+def test_falling_back_on_the_cpu_is_said_in_run_json(
+    slab: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cascade.runtime.device._gpus", lambda: (0, "no GPU was found"))
+    assert main(["run", str(slab), "-o", str(tmp_path / "out"), "--bundle", str(bundle)]) == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["device_note"].endswith("no GPU was found")
+
+
 def test_two_runs_of_a_study_differ_in_run_json_only(study: Path, bundle: Path, tmp_path: Path):
     for name in ("a", "b"):
         assert run(study, "-o", tmp_path / name, "--bundle", bundle) == 0
