@@ -66,6 +66,8 @@ def usable_out(out: Path, earlier: Callable[[Path], bool] | None = earlier_run) 
     base = next((path for path in (out, *out.parents) if path.exists()), out)
     if base.exists() and not base.is_dir():
         raise UsageError(f"{base} is a file; results take a folder", "E_OUT")
+    if not os.access(base, os.W_OK | os.X_OK):  # known before the work, not after it
+        raise UsageError(f"{base} may not be written to; name another folder", "E_OUT")
     if out.is_dir() and _names(out) and not (earlier is not None and earlier(out)):
         raise UsageError(f"{out} holds files that are not results of this command; give a new folder", "E_OUT")
     return out

@@ -1,4 +1,4 @@
-"""`cascade inspect`: what a study, a result or a bundle is."""
+"""`cascade inspect`: what a study or a bundle is."""
 
 from __future__ import annotations
 

@@ -90,3 +90,11 @@ def test_an_error_leaves_earlier_results_as_they_were(tmp_path: Path):
 def test_the_remains_of_a_killed_run_do_not_bar_its_folder(tmp_path: Path):
     (results(tmp_path / "out") / ".out.123.part").mkdir()
     assert usable_out(tmp_path / "out")
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(UsageError, match="may not be written to"):
+        usable_out(tmp_path / "out")
