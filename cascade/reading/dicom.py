@@ -37,6 +37,7 @@ def read_dicom(path: Path, series: int | str | None = None, minimum_slices: int 
     table, unread = _table(path, series, minimum_slices)
     if not table or not table[0].usable:
         raise _refusal(table, unread)
+    remarks = _of_one_patient(table)
     best = table[0]
     if best.volume.stack is None:  # the sort puts usable ones first
         raise _refusal(table, unread)
@@ -47,8 +48,28 @@ def read_dicom(path: Path, series: int | str | None = None, minimum_slices: int 
     facts["candidates"] = [{"series": row.number, "slices": row.slices, "reason": row.reason} for row in table]
     sops = tuple(h.sop for h in best.volume.stack.headers)
     whole = len(set(sops)) == len(sops) and "" not in sops and first.frame is None
-    notes += _damaged(unread)
+    notes += [*remarks, *_damaged(unread)]
     return Study(hu, grid, facts, sops if whole else (), (*best.volume.stack.warnings, *notes))
+
+
+def _of_one_patient(table: Sequence[Candidate]) -> list[Note]:
+    """A remark where the volumes to choose from are of several examinations.
+
+    Raises:
+        InputError: E_MIXED_PATIENTS, they are of several patients: an answer for one would be taken for another's.
+    """
+    first = [row.volume.headers[0] for row in table if row.usable]
+    # Series of one patient may write the name in several ways: where there is an id, it decides.
+    persons = [h.patient[:1] if h.patient and h.patient[0] else h.patient for h in first]
+    patients, studies = set(persons), {h.study for h in first}
+    if len(patients) > 1:
+        other = next(h for h, person in zip(first, persons, strict=True) if person != persons[0])
+        text = f"the folder holds CT of {len(patients)} patients (files {first[0].ordinal} and {other.ordinal})"
+        raise InputError("E_MIXED_PATIENTS", f"{text}; give the folder of one, or a series' UID with --series")
+    if len(studies) > 1:
+        text = f"the folder holds CT of {len(studies)} examinations, and one of them was read"
+        return [Note("W_SEVERAL_STUDIES", f"{text}; give the folder of one if it is not the one you mean")]
+    return []
 
 
 def _damaged(unread: Sequence[Unread]) -> list[Note]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cascade.errors import UsageError
+from cascade.errors import InputError, UsageError
 from cascade.reading import candidates, read
 from tests.phantom_dicom import ORIENTATIONS, phantom, write
 
@@ -94,3 +94,25 @@ def test_the_choice_does_not_depend_on_names_or_order(tmp_path):
     one, other = (read(tmp_path / name, minimum_slices=1) for name in "xy")
     assert one.facts["series"] == other.facts["series"]
     assert one.source == other.source
+
+
+def test_a_folder_of_several_patients_is_not_answered_for_one_of_them(tmp_path):
+    write(tmp_path / "a", series(2))
+    write(tmp_path / "b", series(2, tags={"PatientID": "P2", "SeriesInstanceUID": "1.2.8.77"}))
+    for asked in (None, 2):
+        with pytest.raises(InputError, match="E_MIXED_PATIENTS: the folder holds CT of 2 patients") as caught:
+            read(tmp_path, asked, minimum_slices=1)
+        assert "P2" not in str(caught.value)
+    assert read(tmp_path, "1.2.8.77", minimum_slices=1).facts["series"]["number"] == 2
+
+
+def test_a_name_written_in_two_ways_is_one_patient(tmp_path):
+    write(tmp_path / "a", series(2))
+    write(tmp_path / "b", series(3, tags={"PatientName": "DOE^JANE^^"}))
+    assert read(tmp_path, minimum_slices=1).warnings == read(tmp_path / "a", minimum_slices=1).warnings
+
+
+def test_two_examinations_of_a_patient_are_remarked(tmp_path):
+    write(tmp_path / "a", series(2))
+    write(tmp_path / "b", series(3, tags={"StudyInstanceUID": "1.2.3.9"}))
+    assert "W_SEVERAL_STUDIES" in {note.code for note in read(tmp_path, minimum_slices=1).warnings}
