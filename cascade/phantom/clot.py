@@ -20,7 +20,12 @@ Kind = Literal["occlusive", "central", "crescent", "mural", "sheet", "web"]
 across a wide artery, often over its fork; an old, thin membrane."""
 
 LONGEST_MM = 150.0
+TWIG_MM = 1.4
+"""In thinner arteries nobody sees a clot."""
 FAR_MM = 9.0
+SEEN = 0.7
+"""Occupancy of an artery from which its voxels begin to count as clot: readers draw where a voxel is nearly all vessel,
+and leave out what is half lung (real masks reach down to -50 HU). Half a voxel counts at the middle of this and 1."""
 YIELDS = ("artery", "body", "lung", "node", "consolidation", "airway")
 """What a widened artery may push aside."""
 
@@ -59,6 +64,11 @@ class Net:
         points, radius, along = points[first], radius[first], along[first]
         central = _central(points * mm, radius, along)
         return cls(paths, points, radius, along, tangent[first], steps, central, _fork(paths, mm))
+
+
+def seen(artery: F32) -> F32:
+    """The part of an artery's occupancy that counts where a clot fills it, 0..1."""
+    return np.asarray(np.clip((artery - SEEN) / (1 - SEEN), 0, 1), np.float32)
 
 
 def _central(places_mm: Points, radius: NDArray[np.float64], along: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -156,7 +166,7 @@ def ways(
     gap, nearest = answer
     twin = gap * mm < net.radius[own[nearest]]
     best[other[twin]] = best[own[nearest[twin]]] + gap[twin] * mm
-    best[(net.along < valve_mm) | (best > reach_mm)] = np.inf
+    best[(net.along < valve_mm) | (best > reach_mm) | (net.radius < TWIG_MM)] = np.inf
     middle = net.central
     tangent = net.tangent[middle]
     side = _units(np.cross(tangent, shapes.unit(rng.standard_normal(3))))
@@ -178,7 +188,8 @@ def form(
         along: Where the clot may run.
         kind: How it lies across the lumen.
         volume_ml: How far it runs: until this is filled.
-        widening: By how much of its radius the artery widens where the clot fills it and soft tissue lets it.
+        widening: By how much of its radius the artery widens where the clot fills it and soft tissue lets it; a clot
+            that fills the lumen and widens nothing leaves a trace of blood along parts of the wall.
         taken: Share of each voxel of the canvas that other clots fill, 255 is all.
         rng: Source of every draw.
     """
@@ -194,8 +205,9 @@ def form(
     lumen = artery >= 0.5
     if not lumen.any():
         return None
+    film = kind == "occlusive" and not widening
     shell = min(widening * along.radius[own].max() + 1.2 * mm, 4.0) if widening else 0.0
-    depth = _depth(lumen, mm, inner=kind in ("central", "crescent"), outer=shell > 0)
+    depth = _depth(lumen, mm, inner=film or kind in ("central", "crescent"), outer=shell > 0)
     voxels = np.argwhere((artery > 0.02) | (depth > -shell))
     places = voxels + np.array([s.start for s in box])
     answer: Any = cKDTree(along.points).query(places, distance_upper_bound=2 * pad)
@@ -216,9 +228,9 @@ def form(
     ])  # fmt: skip
     seams = float(np.clip(0.25 * local.max(initial=0), 0.6, 2.5))
     lateral, other, rank = _smoothed(fields, lumen.shape, here, seams / mm)[(slice(None), *here)]
-    section = _section(kind, depth[here], lateral, other, local, wave, rng)
+    section = _section(kind, film, depth[here], lateral, other, local, wave, rng)
     rank = rank + wave * np.minimum(0.35 * local, 2.0)
-    weight = artery[here] * np.clip(0.5 - section / mm, 0, 1) * near * (taken[box][here] < 26)
+    weight = seen(artery[here]) * np.clip(0.5 - section / mm, 0, 1) * near * (taken[box][here] < 26)
     order = np.argsort(rank, kind="stable")
     filled = np.cumsum(weight[order]) * mm**3 / 1000
     if not filled.size or filled[-1] < 0.15 * volume_ml:
@@ -230,7 +242,7 @@ def form(
     region = _whole(np.minimum(region, 1 - taken[box].astype(np.float32) / 255), artery)
     swell = np.zeros(lumen.shape, np.float32)
     swell[here] = widening * local * np.clip((end - rank) / 5.0, 0, 1) * (section <= -FAR_MM)
-    if (region * artery >= 0.5).sum() < max(3, 4 / mm**3):
+    if (region * seen(artery) >= 0.5).sum() < max(3, 4 / mm**3):
         return None
     return Clot(box, region, _widened(canvas, box, artery, depth, swell))
 
@@ -246,10 +258,13 @@ def _depth(lumen: NDArray[np.bool_], mm: float, inner: bool, outer: bool) -> F32
 
 
 def _section(
-    kind: Kind, depth: F32, lateral: NDArray[np.float64], other: NDArray[np.float64], local: NDArray[np.float64],
-    wave: F32, rng: np.random.Generator,
+    kind: Kind, film: bool, depth: F32, lateral: NDArray[np.float64], other: NDArray[np.float64],
+    local: NDArray[np.float64], wave: F32, rng: np.random.Generator,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Signed distance, mm, to the clot's surface across the lumen: negative inside it."""
+    if film:  # here and there a trace of blood along the wall
+        trace = rng.uniform(-0.3, 0.8) + 0.5 * wave
+        return np.asarray(np.where(trace > 0, np.minimum(trace, 1.2) - depth, -FAR_MM), np.float64)
     if kind == "occlusive":
         return np.full(len(local), -FAR_MM)
     ripple = wave * np.minimum(0.15 * local, 0.9)

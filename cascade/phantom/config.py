@@ -68,12 +68,12 @@ class Simulation:
     positive: float = 0.5
     emboli: tuple[int, int] = (1, 15)
     burden_ml: Range = (0.03, 60.0)
-    clot_hu: Range = (30.0, 90.0)
+    clot_hu: Range = (35.0, 90.0)
     occlusive: tuple[float, float] = (0.75, 0.45)
     chronic: float = 0.12
     sheets: float = 0.35
     widening: Range = (0.0, 0.25)
-    starved: float = 0.3
+    starved: float = 0.5
     contrast_hu: Range = (150.0, 600.0)
     timing: tuple[float, float, float] = (0.3, 0.5, 0.2)
     cava_hu: Range = (250.0, 1500.0)

@@ -21,6 +21,8 @@ TRUNK_MM = 18.0
 """How far clots reach from the fork of the trunk back towards the valve."""
 WIDE_MM = 6.0
 """Arteries of this radius and more are never starved: blood finds its way around a clot."""
+TIGHT = 0.6
+"""Share of clots in the whole lumen that touch the wall all around."""
 ROOT_MM = 6.0
 """No clot nearer than this to the root of the tree: what is nearest to the root may be the heart."""
 
@@ -95,7 +97,7 @@ def paint(
         for _ in range(8):
             kind, way, seed = _place(paths, float(volume), valve, config, rng)
             radius = float(paths[way].radius[seed])
-            widening = rng.uniform(*config.widening) if kind == "occlusive" else 0.0
+            widening = rng.uniform(*config.widening) if kind == "occlusive" and rng.random() < TIGHT else 0.0
             reach = _reach(kind, float(volume), radius)
             along = clot.ways(net, way, seed, kind, valve, reach, canvas.mm, rng)
             made = clot.form(part, along, kind, float(volume), widening, fraction, rng)
@@ -116,7 +118,7 @@ def paint(
 
 
 def _fill(part: Canvas, made: clot.Clot, blood: F32, mean: float, blur: float, rng: np.random.Generator) -> F32:
-    """Change HU and arteries as a clot does; return its occupancy in its box."""
+    """Change HU and arteries as a clot does; return the share of each voxel in its box that counts as clot."""
     box, shape = made.box, made.region.shape
     hu = np.clip(mean + 4 * shapes.noise((shape[0], shape[1], shape[2]), 4 / part.mm, rng), 15, 130)
     region = ndimage.gaussian_filter(made.region, blur) if blur else made.region
@@ -125,7 +127,7 @@ def _fill(part: Canvas, made: clot.Clot, blood: F32, mean: float, blur: float, r
     tissue = np.clip((part.hu[box] - before * blood[box]) / np.maximum(1 - before, 0.1), -1000, 150)
     part.hu[box] += region * before * (hu - blood[box]) + wider * (hu - tissue)
     part.artery[box] = np.rint(255 * made.artery).astype(np.uint8)
-    return np.asarray(made.region * before + wider, np.float32)
+    return np.asarray(made.region * clot.seen(made.artery), np.float32)
 
 
 def _starve(
@@ -160,7 +162,7 @@ def _place(
 ) -> tuple[Kind, int, int]:
     """Kind of a clot, and its path and place on it: the larger it is, the wider its artery."""
     flat = volume_ml > 1.5 and rng.random() < config.sheets
-    radius = float(np.clip(2.6 * volume_ml**0.3 * rng.uniform(0.8, 1.25), 1.0, 9.5))
+    radius = float(np.clip(2.6 * volume_ml**0.3 * rng.uniform(0.8, 1.25), 1.8, 9.5))
     kind: Kind = "sheet" if flat else _kind(radius, config, rng)
     radius *= 1.0 if kind == "occlusive" else 1.35
     low, high = (6.5, 14.0) if flat else (radius * 0.8, radius * 1.25)

@@ -123,7 +123,7 @@ def cuffs(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.G
         return
     mm = canvas.mm
     for hilum in marks.hila:
-        if rng.random() > 0.6 * config.mimics:
+        if rng.random() > 0.8 * config.mimics:
             continue
         reach = 48 / mm
         box = shapes.box_around(canvas.shape, hilum - reach, hilum + reach)
@@ -136,7 +136,7 @@ def cuffs(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.G
         wave = shapes.noise(shape, 8 / mm, rng)
         alpha = np.clip((wide - rng.uniform(0.08, 0.3) - 0.1 * wave) * 9, 0, 1) * rng.uniform(0.6, 1.0)
         alpha *= np.isin(canvas.labels[box], [0, *(LABELS[n] for n in SOFT)])
-        tissue = np.where(wave > rng.uniform(0.3, 2.0), rng.uniform(15, 60), rng.uniform(-100, -30))
+        tissue = np.where(wave > rng.uniform(0.0, 1.5), rng.uniform(15, 60), rng.uniform(-100, -30))
         canvas.paint(np.asarray(alpha, np.float32), ndimage.gaussian_filter(tissue, 1.0).astype(np.float32), box)
 
 
