@@ -87,7 +87,10 @@ def load(out: Path | str) -> Findings:
             if entry is not None and entry["stored"]:
                 box = Box(**entry["box"])
                 full = read_volume(out / _FILES[name], grid, _dtype(entry))
-                maps[name] = Field(np.ascontiguousarray(full[box.slices]), box)
+                values = np.ascontiguousarray(full[box.slices])
+                if values.shape != box.shape:
+                    raise ValueError(f"the box of {name} leaves the grid")
+                maps[name] = Field(values, box)
         embolus = record["maps"]["embolus"]
         if embolus is not None and not embolus["stored"] and "labels" in maps:
             box = Box(**embolus["box"])
@@ -98,7 +101,7 @@ def load(out: Path | str) -> Findings:
         raise InputError(
             "E_FINDINGS", f"the folder holds no findings.json ({error.strerror}); give one that does"
         ) from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
         text = f"findings.json is damaged ({type(error).__name__}: {error}); write the findings again"
         raise InputError("E_FINDINGS", text) from error
 

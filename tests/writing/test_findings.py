@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cascade.errors import InputError, UsageError
 from cascade.findings import Exam, Findings, Slices
-from cascade.geometry import Order
+from cascade.geometry import Grid, Order
 from cascade.writing import load, rounded, save
 from tests.writing.answers import ORDERS, answer, findings, study, truth
 
@@ -188,6 +188,37 @@ def test_a_map_of_another_study_is_refused(tmp_path):
     save(answer(study(Order((1, 0, 2))).grid), tmp_path / "other", ALL)
     shutil.copy(tmp_path / "other" / "embolus.nii.gz", tmp_path / "embolus.nii.gz")
     with pytest.raises(InputError, match="different studies"):
+        load(tmp_path)
+
+
+def test_a_map_of_another_place_is_refused(tmp_path):
+    save(answer(), tmp_path, ALL)
+    moved = study().grid.affine.copy()
+    moved[0, 3] += 40
+    save(answer(Grid(study().grid.shape, moved)), tmp_path / "other", ALL)
+    shutil.copy(tmp_path / "other" / "embolus.nii.gz", tmp_path / "embolus.nii.gz")
+    with pytest.raises(InputError, match="different studies"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [("quality", [1]), ("study", None), ("lungs", 5), ("slices", "x"), ("maps", []), ("grid", {})]
+)
+def test_findings_of_another_form_are_refused_in_one_sentence(tmp_path, part, value):
+    save(answer(), tmp_path, ALL)
+    path = tmp_path / "findings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), part: value}))
+    with pytest.raises(InputError, match="E_FINDINGS"):
+        load(tmp_path)
+
+
+def test_a_map_whose_box_leaves_the_grid_is_refused(tmp_path):
+    save(answer(), tmp_path, ALL)
+    path = tmp_path / "findings.json"
+    record = json.loads(path.read_text())
+    record["maps"]["embolus"]["box"]["z1"] = 99
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="leaves the grid"):
         load(tmp_path)
 
 
