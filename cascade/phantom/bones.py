@@ -42,6 +42,8 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
     shell = Bone(rng)
     shell.rim, shell.shell_mm = rng.uniform(280, 600), rng.uniform(0.6, 1.2)
     flat = rng.uniform(0.72, 0.9)
+    own = rng.spawn(1)[0]
+    dense, spike = np.float32(own.uniform(60, 260)), own.uniform(24, 36)
     for z in range(nz):
         yc, xc = marks.spine[z]
         radius = marks.spine_radius[z] * mm
@@ -54,8 +56,10 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
         level = (z * mm / pitch + phase) % 1.0
         waist = 1 - 0.10 * np.sin(np.pi * np.clip((level - 0.2) / 0.8, 0, 1))
         rx, ry = radius * waist, radius * flat * waist
-        body = (np.sqrt((x / rx) ** 2 + (y / ry) ** 2) - 1) * ry
-        canal_y = ry + 8.5
+        # Broader than deep, and cut flat or hollow towards the canal.
+        body = (((np.abs(x) / rx) ** 2.4 + (np.abs(y) / ry) ** 2.4) ** (1 / 2.4) - 1) * ry
+        body = np.maximum(body, y - 0.9 * ry + 0.0035 * np.square(x))
+        canal_y = ry + 7.5
         canal = np.sqrt((x / 9.5) ** 2 + ((y - canal_y) / 7.8) ** 2) * 7.8 - 7.8
         grain = texture[z][np.arange(y.shape[0])[:, None] % 64, np.arange(x.shape[1])[None, :] % 64]
         marrow = np.asarray(spongy + grain, np.float32)
@@ -66,17 +70,22 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
             canvas.labels[z, rows, columns][disc >= 0.5] = LABELS["bone"]
         else:
             _lay(canvas, z, rows, columns, body, shell, marrow)
-        arch = np.abs(canal - 3.2) - 3.0
+        # Thick where it leaves the body and where both halves meet, thin between.
+        turn = np.arctan2(y - canal_y, np.abs(x))
+        arch = np.abs(canal - 2.6) - (2.3 + 1.2 * np.cos(3 * turn + 0.5))
         open_sides = level < 0.35 or level > 0.93
         arch = np.where((np.abs(x) > 5) & (y < canal_y + 2) & open_sides, 9.0, arch)
-        spinous = np.maximum(np.abs(x) - 2.8 - 0.8 * (y > canal_y + 36), np.abs(y - canal_y - 24) - 18)
+        tip = np.clip((y - canal_y - 12) / 26, 0, 1)
+        spinous = np.maximum(
+            np.abs(x) - 4.2 + 1.6 * tip - 2.2 * (tip > 0.85), np.abs(y - canal_y - spike / 2 - 5) - spike / 2
+        )
         spinous = np.where(0.0 < level < 0.72, spinous, 9.0)
         wing_y = canal_y - 1 + 0.55 * np.abs(x)
         transverse = np.maximum(np.abs(y - wing_y) - 4.2, np.abs(x) - 31)
         transverse = np.where((0.55 < level < 0.95) & (np.abs(x) > 8), transverse, 9.0)
         posterior = np.minimum(np.minimum(arch, spinous), transverse).astype(np.float32)
         posterior = np.where(body < -2, 9.0, posterior).astype(np.float32)
-        _lay(canvas, z, rows, columns, posterior, bone, marrow)
+        _lay(canvas, z, rows, columns, posterior, bone, marrow + dense)
         hole = shapes.soft(canal / mm)
         core = shapes.soft((np.sqrt((x / 5.5) ** 2 + ((y - canal_y) / 4.2) ** 2) * 4.2 - 4.2) / mm)
         part = canvas.hu[z, rows, columns]

@@ -29,7 +29,7 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generat
     if len(trunks) < 100:
         return
     hila = np.stack(marks.hila).astype(np.float64)
-    much = rng.uniform(0.6, 1.4)
+    much = rng.uniform(0.5, 1.25)
     known: Points = trunks[rng.random(len(trunks)) < 0.5].astype(np.float64)
     points, area, blood = [], [], []
     for count, wide, narrow, samples in GENERATIONS:

@@ -84,6 +84,7 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, strain: float, rng: np
     fibres = shapes.noise(hu.shape, (9 / mm, 4 / mm, 4 / mm), rng)
     swirl = contrast.uneven((hu.shape[0], hu.shape[1], hu.shape[2]), mm, 1.0, rng) - 1
     blood = {"lv": bolus.left_heart, "rv": bolus.right_heart, "ra": bolus.right_atrium, "la": bolus.vein}
+    ridged = float(rng.spawn(1)[0].uniform(0.25, 1.0))
     stir = {"lv": 0.05, "rv": rng.uniform(0.06, 0.28), "ra": rng.uniform(0.08, 0.45), "la": 0.04}
     for name in ("la", "ra", "rv", "lv"):
         distance = fine(chamber[name])
@@ -91,7 +92,7 @@ def paint(canvas: Canvas, marks: Landmarks, bolus: Bolus, strain: float, rng: np
         hu += wall * (bolus.muscle + 4 * rough - hu)
         lumen = distance + thickness[name]
         if name in ("rv", "lv"):
-            lumen = lumen + _trabeculae(lumen, fibres, rough, name)
+            lumen = lumen + ridged * _trabeculae(lumen, fibres, rough, name)
         cavity = shapes.soft(lumen / mm, 1.8)
         level = bolus.plain + (blood[name] - bolus.plain) * (1 + stir[name] * swirl)
         hu += cavity * (level - hu)

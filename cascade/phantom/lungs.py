@@ -20,7 +20,7 @@ def tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.
     shape = tuple(s.stop - s.start for s in box)
     lung = canvas.lung[box]
     hu = canvas.hu[box]
-    base = rng.uniform(-905, -745)
+    base = rng.uniform(-915, -765)
     slope = rng.uniform(20, 90)
     back = (np.linspace(-0.5, 0.5, shape[1], dtype=np.float32) * slope)[:, None]
     slow = shapes.noise((shape[0], shape[1], shape[2]), 40 / mm, rng)
@@ -38,6 +38,40 @@ def tissue(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.
         fill = np.clip(fill, -985, -300)
         hu[z] += alpha * (fill - hu[z])
         canvas.labels[box][z][lung[z] >= 128] = LABELS["lung"]
+
+
+def fissures(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
+    """Faint thin sheets between the lobes: an oblique one in each lung, a level one in the right; HU alone change."""
+    mm = canvas.mm
+    nz, ny, nx = canvas.shape
+    low, high = marks.lung_z
+    middle = int(np.clip(marks.fork[2], 1, nx - 2))
+    for sides, level in ((slice(0, middle), False), (slice(middle, nx), False), (slice(0, middle), True)):
+        if rng.random() > 0.8:
+            continue
+        thick, bright = rng.uniform(0.35, 0.75), rng.uniform(90, 320)
+        wave = shapes.noise((nz, nx), 38 / mm, rng) * rng.uniform(2, 7) / mm
+        gaps = np.clip(1.3 + shapes.noise((nz, nx), 30 / mm, rng), 0, 1)
+        if level:
+            z0, tilt = low + rng.uniform(0.5, 0.62) * (high - low), rng.uniform(-0.25, 0.15)
+            y = np.arange(ny, dtype=np.float32)[:, None]
+            height = z0 + tilt * (y - marks.axis[0]) + wave[nz // 2][None, :]
+        rise = np.tan(np.deg2rad(rng.uniform(48, 62)))
+        foot = marks.axis[0] - rng.uniform(35, 55) / mm
+        for z in range(int(low), min(int(high), nz)):
+            lung = canvas.lung[z][:, sides]
+            if not lung.any():
+                continue
+            if level:
+                away = (z - height)[:, sides]
+                ahead = np.arange(ny)[:, None] < foot + (z - low) / rise
+                share = np.exp(-np.square(away * mm / (thick + 0.3))) * ahead * gaps[z][None, sides]
+            else:
+                line = foot + (z - low) / rise + wave[z]
+                away = (np.arange(ny, dtype=np.float32)[:, None] - line[None, sides]) * np.float32(np.sin(0.9))
+                share = np.exp(-np.square(away * mm / thick)) * gaps[z][None, sides]
+            part = canvas.hu[z][:, sides]
+            part += share * bright * (lung >= 128) * (part < -600)
 
 
 class _Specks:

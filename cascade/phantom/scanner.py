@@ -53,7 +53,7 @@ class Look:
 def look(config: Simulation, rng: np.random.Generator) -> Look:
     """Draw the looks of noise."""
     iterative = float(rng.uniform(0.15, 0.85)) if rng.random() < config.iterative else 0.0
-    alike = float(rng.uniform(0.0, 0.12)) if rng.random() < 0.45 else float(rng.uniform(*config.alike))
+    alike = float(rng.uniform(0.0, 0.08)) if rng.random() < 0.45 else float(rng.uniform(*config.alike))
     return Look(
         iterative, alike, float(rng.uniform(0, 0.5)), float(rng.uniform(0.07, 0.14)), float(rng.uniform(0.03, 0.2)),
         float(rng.uniform(0, 0.8)), float(rng.uniform(0.5, 4.0)),
@@ -128,8 +128,8 @@ def plan(
     noise_hu = float(np.exp(rng.uniform(*np.log(config.noise_hu))))
     thickness_mm = slice_mm * float(rng.uniform(*config.thickness))
     low, high = config.sharpness
-    sharpness = low + (high - low) * float(rng.random()) ** 1.6
-    noise_hu *= (1 + 2.2 * sharpness**1.5) * (1 - 0.35 * noise.iterative)
+    sharpness = low + (high - low) * float(rng.random()) ** 1.35
+    noise_hu *= (1 + 2.6 * sharpness**1.5) * (1 - 0.35 * noise.iterative)
     return Scan(pixel_mm, slice_mm, thickness_mm, noise_hu, sharpness, centre, z, config.matrix, noise)
 
 

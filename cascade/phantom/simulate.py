@@ -120,6 +120,7 @@ def _fill(
     mucus = extra.random() < config.mucus * config.mimics
     airways.bronchi(canvas, marks, paths[::2], (right, left), bool(mucus), body)
     wall.table(canvas, config, rng["texture"].spawn(1)[0])
+    lungs.fissures(canvas, marks, rng["texture"].spawn(1)[0])
     capillaries.paint(canvas, marks, bolus, rng["texture"].spawn(1)[0])
     box, blood = lungs.vessels(canvas, bolus, rng["bolus"])
     return pump.rv_lv, paths, box, blood

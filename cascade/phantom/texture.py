@@ -50,7 +50,7 @@ def draw(low: float, high: float, rng: np.random.Generator) -> Amount:
     much = float(rng.uniform(low, high))
     muscle, patches, strands, fine, blood, heart, bone = (
         float(much * rng.uniform(*between))
-        for between in ((30, 100), (6, 14), (20, 80), (3, 9), (0.015, 0.065), (0.03, 0.10), (15, 60))
+        for between in ((30, 100), (6, 15), (20, 80), (3, 11), (0.015, 0.065), (0.03, 0.10), (15, 60))
     )
     return Amount(
         muscle, patches, strands, fine, blood, heart, bone, float(rng.uniform(-20, 45)), float(rng.uniform(0.1, 0.65))
@@ -87,7 +87,7 @@ class Texture:
 
         self.across, self.along = field(16, 3.2, 9), field(16, 8, 3.2)
         self.slow, self.where = field(35, 32, 32), field(25, 22, 22)
-        self.septa = field(14, 9, 12)
+        self.septa, self.wisps = field(14, 9, 12), field(9, 5, 7)
         self.grain, self.mottle = field(2.5, 2.0, 2.0), field(6, 5, 5)
         self.swirl = field(10, 8, 8)
         self.kept: dict[int, F32] = {}
@@ -120,7 +120,8 @@ class Texture:
         lean = np.clip(0.45 + 0.6 * where, 0, 1.5)
         fibres = self.across(z) + self.beside * (self.along(z) - self.across(z))
         out -= muscle * (amount.muscle * lean * np.exp(-np.square(fibres / 0.3)))
-        out += fat * (amount.strands * np.clip(0.5 + 0.5 * where, 0, 1.2) * np.exp(-np.square(self.septa(z) / 0.10)))
+        strands = np.exp(-np.square(self.septa(z) / 0.13)) + 0.6 * np.exp(-np.square(self.wisps(z) / 0.16))
+        out += fat * (amount.strands * np.clip(0.6 + 0.5 * where, 0, 1.3) * strands)
         vessels = np.exp(-np.square(self.septa(z) / 0.13)) * (labels == LABELS["liver"])
         out += soft * vessels * amount.organ
         out += fat * (3.0 * slow + 0.5 * amount.fine * grain) + bone * (amount.bone * (0.7 * grain + 0.6 * mottle))
