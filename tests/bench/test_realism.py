@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cascade.bench import sheets
 from cascade.bench.realism import compare, figures
 from cascade.geometry import Grid
 from cascade.study import Study
@@ -41,3 +42,12 @@ def test_what_a_study_does_not_show_has_no_figure() -> None:
 def test_real_values_between_the_simulated_ones_are_counted() -> None:
     rows = compare({"a": {"x": 1.0}, "b": {"x": 9.0}}, [{"x": float(i)} for i in range(4)])
     assert rows[0]["inside"] == "1 of 2"
+
+
+def test_a_sheet_shows_every_study_at_every_level_and_scale() -> None:
+    levels = ["hilum", "dome"]
+    rows = [(name, sheets.tiles(_chest(0.3, noise), "lung", 64, levels)) for name, noise in (("a", 5.0), ("b", 9.0))]
+    picture = sheets.sheet(rows, levels)
+    assert picture.shape == (sheets.BORDER + 2 * (64 + sheets.GAP), sheets.BORDER + 2 * (64 + sheets.GAP))
+    dark, bright = rows[0][1][0][32, 20], rows[0][1][0][32, 32]  # lung, and what lies between the lungs
+    assert dark < 100 < bright

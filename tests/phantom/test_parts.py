@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from cascade.phantom import (
@@ -11,10 +13,12 @@ from cascade.phantom import (
     contrast,
     emboli,
     landmarks,
+    lungs,
     scanner,
     shapes,
     texture,
     tree,
+    wall,
 )
 from cascade.phantom.canvas import Canvas
 from tests.phantom.conftest import SMALL
@@ -115,3 +119,25 @@ def test_iterative_reconstruction_moves_noise_to_low_frequencies() -> None:
     f = np.linspace(0.01, 0.8, 60)
     plain, smooth = (scanner.spectrum(f, 0.2, share) for share in (0.0, 0.8))
     assert (f * smooth * f).sum() / (f * smooth).sum() < (f * plain * f).sum() / (f * plain).sum() - 0.03
+
+
+def test_fissures_lie_in_lung(anatomy: Anatomy) -> None:
+    canvas = _canvas(anatomy)
+    canvas.hu[canvas.lung >= 128] = -850
+    before = canvas.hu.copy()
+    lungs.fissures(canvas, landmarks.find(canvas), np.random.default_rng(0))
+    changed = canvas.hu > before + 20
+    assert changed.any()
+    assert (canvas.lung[changed] >= 128).all()
+    assert canvas.hu[changed].max() < -500
+
+
+def test_the_table_lies_behind_the_body_and_not_in_it(anatomy: Anatomy) -> None:
+    canvas = _canvas(anatomy)
+    before = canvas.hu.copy()
+    wall.table(canvas, dataclasses.replace(SMALL, table=1.0), np.random.default_rng(0))
+    changed = canvas.hu != before
+    assert changed.any()
+    assert not changed[canvas.labels > 0].any()
+    body = np.flatnonzero((canvas.labels > 0).any((0, 2)))
+    assert np.nonzero(changed)[1].mean() > body[-1]
