@@ -260,6 +260,12 @@ class Grid:
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
     @property
+    def turned_degrees(self) -> float:
+        """The largest angle between an axis and the direction in the patient that it stands for."""
+        along = [abs(self.affine[lps, axis]) / self.spacing[axis] for axis, lps in enumerate(_ANATOMICAL)]
+        return math.degrees(math.acos(min(*along, 1.0)))
+
+    @property
     def source_shape(self) -> tuple[int, int, int]:
         """Shape of the source's array, in its own order."""
         z, y, x = (self.shape[int(i)] for i in np.argsort(self.order.axes))

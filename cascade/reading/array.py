@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cascade.errors import InputError
 from cascade.geometry import Grid
 from cascade.reading.limits import MAXIMUM_VOXEL_MM
-from cascade.reading.plausible import without_offset
+from cascade.reading.plausible import oblique, without_offset
 from cascade.study import Note, Study
 
 
@@ -50,7 +50,7 @@ def from_array(
         affine = Grid.simple((hu.shape[0], hu.shape[1], hu.shape[2]), (z, y, x)).affine
     grid = grid_of(hu.shape, np.asarray(affine, dtype=np.float64))
     values, notes = without_offset(to_int16(grid.to_grid(hu)), "the array")
-    return Study(values, grid, dict(facts or {}), (), (*warnings, *notes))
+    return Study(values, grid, dict(facts or {}), (), (*warnings, *notes, *oblique(grid, "the array")))
 
 
 def grid_of(shape: tuple[int, ...], affine: NDArray[np.float64]) -> Grid:

@@ -17,7 +17,7 @@ from cascade.reading.files import files_in
 from cascade.reading.headers import Header, Unread, read_headers
 from cascade.reading.limits import MINIMUM_SLICES
 from cascade.reading.pixels import decode, open_pixels, to_hu
-from cascade.reading.plausible import refuse_inverted, without_offset
+from cascade.reading.plausible import oblique, refuse_inverted, without_offset
 from cascade.reading.score import Candidate, rank
 from cascade.reading.series import volumes
 from cascade.reading.stack import Stack
@@ -48,6 +48,8 @@ def read_dicom(path: Path, series: int | str | None = None, minimum_slices: int 
     facts["candidates"] = [{"series": row.number, "slices": row.slices, "reason": row.reason} for row in table]
     sops = tuple(h.sop for h in best.volume.stack.headers)
     whole = len(set(sops)) == len(sops) and "" not in sops and first.frame is None
+    if not any(note.code == "W_OBLIQUE" for note in best.volume.stack.warnings):
+        notes += oblique(grid, best.volume.label)
     notes += [*remarks, *_damaged(unread)]
     return Study(hu, grid, facts, sops if whole else (), (*best.volume.stack.warnings, *notes))
 

@@ -19,6 +19,8 @@ SMALL_FIELD_MM = 200.0
 FEW_SLICES = 20
 # Larger voxels are no CT: the file is in other units than it says.
 MAXIMUM_VOXEL_MM = 50.0
+# Networks learned from axial slices: farther off is remarked.
+OBLIQUE_DEGREES = 15.0
 
 
 def check(what: str, count: int, limit: int) -> None:

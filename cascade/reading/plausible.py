@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.errors import InputError
+from cascade.geometry import Grid
+from cascade.reading.limits import OBLIQUE_DEGREES
 from cascade.study import Note
 
 _OFFSETS = (0, -1024, -8192)
@@ -65,6 +67,14 @@ def without_offset(hu: NDArray[np.int16], label: str, rescaled: bool = True) -> 
             Note("W_OFFSET_FIXED", f"{label} was stored {-offset} too high; that was taken away (up to 24 HU too low)")
         ]
     return hu, []
+
+
+def oblique(grid: Grid, label: str) -> list[Note]:
+    """A remark on a volume whose axes do not run along the patient: the networks learned from axial slices."""
+    if grid.turned_degrees <= OBLIQUE_DEGREES:
+        return []
+    text = f"the axes of {label} are turned by {grid.turned_degrees:.0f} degrees from the patient's"
+    return [Note("W_OBLIQUE", f"{text}; the networks learned from axial slices")]
 
 
 def refuse_inverted(hu: NDArray[np.int16], label: str) -> None:

@@ -10,8 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from cascade.reading.limits import OBLIQUE_DEGREES
 from cascade.reading.series import Volume
-from cascade.reading.stack import OBLIQUE_DEGREES, Stack
+from cascade.reading.stack import Stack
 
 # Weights are a start (CONVENTIONS 3.2), to be fitted on studies at hand.
 _ARTERIAL = re.compile(r"\b(CTPA|PE|PULM\w*|LUNGENEMBOLIE|EMBOL\w*|ANGIO\w*|CTA|ART|ARTERIAL)\b", re.ASCII)

@@ -17,6 +17,7 @@ from cascade.reading.limits import (
     MINIMUM_FIELD_MM,
     MINIMUM_HEIGHT_MM,
     MINIMUM_SLICES,
+    OBLIQUE_DEGREES,
     SMALL_FIELD_MM,
     check,
 )
@@ -29,7 +30,6 @@ SAME_PLACE_MM = 0.01
 COSINE_TOLERANCE = 0.01
 # Between the line of positions and the slice normal: 0.5 mm sideways in 300 mm.
 TILT_DEGREES = 0.1
-OBLIQUE_DEGREES = 15.0
 
 
 @dataclass(frozen=True, eq=False)

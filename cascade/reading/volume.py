@@ -9,7 +9,7 @@ from cascade.errors import InputError
 from cascade.reading.array import grid_of, to_int16
 from cascade.reading.limits import FEW_SLICES, SMALL_FIELD_MM
 from cascade.reading.pixels import clear_border
-from cascade.reading.plausible import without_offset
+from cascade.reading.plausible import oblique, without_offset
 from cascade.study import Note, Study
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -39,6 +39,7 @@ def volume_study(
             plane = plane.astype(np.float64) * slope + intercept
         hu[z] = clear_border(to_int16(plane))
     hu, notes = without_offset(hu, label)
+    notes += oblique(grid, label)
     spacing = grid.spacing
     field = min(grid.shape[1] * spacing[1], grid.shape[2] * spacing[2])
     if field < SMALL_FIELD_MM:

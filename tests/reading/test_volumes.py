@@ -11,6 +11,7 @@ import pytest
 
 from cascade.errors import InputError
 from cascade.reading import candidates, from_array, read
+from tests.phantom_dicom import phantom, write
 
 AFFINE = np.array([[-0.7, 0, 0, 40], [0, 0.75, 0, -50], [0, 0, 2.5, -100], [0, 0, 0, 1.0]])
 
@@ -205,3 +206,21 @@ def test_a_transposed_affine_is_refused():
 
 def test_lists_are_arrays_too():
     assert from_array(hu().tolist(), spacing=[2.0, 0.7, 0.8]).grid.shape == (12, 11, 10)
+
+
+@pytest.mark.parametrize(("degrees", "remarked"), [(10, False), (20, True), (60, True)])
+@pytest.mark.parametrize("plane", [(0, 1), (1, 2)])
+def test_a_turned_volume_is_remarked_as_turned_slices_are(tmp_path, degrees, remarked, plane):
+    i, j = plane
+    turn = np.eye(4)
+    turn[i, i] = turn[j, j] = np.cos(np.radians(degrees))
+    turn[i, j], turn[j, i] = -np.sin(np.radians(degrees)), np.sin(np.radians(degrees))
+    nibabel.save(nibabel.Nifti1Image(hu(), turn @ AFFINE), tmp_path / "v.nii")
+    found = {note.code for note in read(tmp_path / "v.nii").warnings}
+    assert ("W_OBLIQUE" in found) == remarked
+
+
+def test_slices_that_are_turned_in_their_own_plane_are_remarked(tmp_path):
+    cosines = (np.cos(0.5), np.sin(0.5), 0.0, -np.sin(0.5), np.cos(0.5), 0.0)
+    study = read(write(tmp_path, phantom(cosines)), minimum_slices=1)
+    assert [note.code for note in study.warnings].count("W_OBLIQUE") == 1
