@@ -31,7 +31,7 @@ def read_dicom(path: Path, series: int | str | None = None, minimum_slices: int 
     """Read one series of a folder, or one file.
 
     Raises:
-        InputError: Nothing can be read rightly; the code says which row of CONVENTIONS 3.3.
+        InputError: Nothing can be read rightly; the code says what is wrong.
         UsageError: E_NO_SUCH_SERIES.
     """
     table, unread = _table(path, series, minimum_slices)

@@ -11,7 +11,7 @@ MAX_FRAMES = 10_000
 MAX_SLICES = 5_000
 MAX_VOXELS = 1_500_000_000
 
-# Below these a volume is no chest (CONVENTIONS 3.3, row 25); smaller ones are read only where asked for.
+# Below these a volume is no chest; smaller ones are read only where asked for.
 MINIMUM_SLICES = 4
 MINIMUM_FIELD_MM = 100.0
 MINIMUM_HEIGHT_MM = 40.0

@@ -19,7 +19,7 @@ from cascade.reading.headers import BROKEN, Header
 from cascade.reading.kind import lacks_preamble
 
 _SYNTAX = "1.2.840.10008.1.2"
-# Plugins measured to be exact (CONVENTIONS 3.5b); one name a syntax, so that two machines decode alike.
+# Plugins measured to be exact; one name a syntax, so that two machines decode alike.
 _PLUGINS = {
     **{f"{_SYNTAX}{end}": "" for end in ("", ".1", ".1.99", ".2")},
     f"{_SYNTAX}.5": "pydicom",

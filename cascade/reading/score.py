@@ -14,7 +14,7 @@ from cascade.reading.limits import OBLIQUE_DEGREES
 from cascade.reading.series import Volume
 from cascade.reading.stack import Stack
 
-# Weights are a start (CONVENTIONS 3.2), to be fitted on studies at hand.
+# Weights are a start, to be fitted on studies at hand.
 _ARTERIAL = re.compile(r"\b(CTPA|PE|PULM\w*|LUNGENEMBOLIE|EMBOL\w*|ANGIO\w*|CTA|ART|ARTERIAL)\b", re.ASCII)
 _OTHER = re.compile(r"\b(NATIVE?|NATIV|WITHOUT|W/O|LOW DOSE|SCREENING|VENOUS|DELAY\w*)\b", re.ASCII)
 _SOFT = re.compile(r"^(B|BR|BV|QR|BF)[23-4]\d|^(STANDARD|STND|SOFT|CHST|SA)$|^[ABC]$|^FC(0[1-9]|1[0-8])$")

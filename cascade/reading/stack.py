@@ -104,7 +104,7 @@ def stack(headers: Sequence[Header], label: str, minimum_slices: int = MINIMUM_S
         minimum_slices: Fewer are refused; below 4 the limits in mm are lifted too.
 
     Raises:
-        InputError: The code of the row of CONVENTIONS 3.3 that the slices fail.
+        InputError: The slices make no volume; the code says why.
     """
     _usable(headers, label)
     normal, down, right = axes_of(headers[0])

@@ -1,4 +1,4 @@
-"""What cannot be read rightly is refused, with its code, its place and a remedy (CONVENTIONS 3.3)."""
+"""What cannot be read rightly is refused, with its code, its place and a remedy."""
 
 from __future__ import annotations
 
