@@ -212,6 +212,7 @@ def form(
     places = voxels + np.array([s.start for s in box])
     answer: Any = cKDTree(along.points).query(places, distance_upper_bound=2 * pad)
     distance, nearest = answer
+    foreign = voxels[np.isfinite(distance) & ~np.isfinite(along.key[np.minimum(nearest, len(own) - 1)])]
     found = np.flatnonzero(np.isfinite(distance))
     found = found[np.isfinite(along.key[nearest[found]])]
     voxels, places, nearest, distance = voxels[found], places[found], nearest[found], distance[found] * mm
@@ -236,9 +237,14 @@ def form(
     if not filled.size or filled[-1] < 0.15 * volume_ml:
         return None
     end = float(rank[order[min(int(np.searchsorted(filled, volume_ml)), len(order) - 1)]])
-    surface = np.where(near, np.maximum(section, rank - end), FAR_MM)
-    edge = _smoothed(np.clip(surface, -4.0, 4.0)[None], lumen.shape, here, 0.8 / mm)[0]
-    region = np.where(np.isfinite(edge), shapes.soft(edge / np.float32(mm), 1.0), 0)
+    # Ends are rounded, and waved where the clot would stop on a plane between two ways.
+    ends = np.r_[np.clip(np.where(near, rank - end, 4.0), -4.0, 4.0), np.full(len(foreign), 4.0)]
+    blunt = float(np.clip(0.2 * local.max(initial=0), 0.8, 2.5))
+    extent = _smoothed(ends[None], lumen.shape, tuple(np.r_[voxels, foreign].T), blunt / mm)[0][here]
+    extent = extent + 0.8 * wave * np.minimum(0.35 * local, 2.0)
+    across = _smoothed(np.clip(section, -4.0, 4.0)[None], lumen.shape, here, 0.8 / mm)[0][here]
+    region = np.zeros(lumen.shape, np.float32)
+    region[here] = shapes.soft(np.maximum(across, extent) / mm, 1.0)
     region = _whole(np.minimum(region, 1 - taken[box].astype(np.float32) / 255), artery)
     swell = np.zeros(lumen.shape, np.float32)
     swell[here] = widening * local * np.clip((end - rank) / 5.0, 0, 1) * (section <= -FAR_MM)
