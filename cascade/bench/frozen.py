@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cascade.config import from_json
 from cascade.errors import InputError
 from cascade.phantom import Simulated, Simulation, load, simulate
 from cascade.training.case import Case
@@ -50,7 +51,7 @@ class FrozenSet:
 
         try:
             told = yaml.safe_load(path.read_text(encoding="utf-8"))
-            return cls(
+            made = cls(
                 name=told["name"],
                 split=told["split"],
                 positive=tuple(range(*told["seeds"]["positive"])),
@@ -58,7 +59,11 @@ class FrozenSet:
                 config=dict(told.get("config") or {}),
                 truth_sha256={int(seed): sha for seed, sha in (told.get("truth_sha256") or {}).items()},
             )
-        except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+            from_json(Simulation, made.config, "config")
+            if len(made.positive) != len(made.negative):
+                raise ValueError(f"{len(made.positive)} studies with and {len(made.negative)} without emboli")
+            return made
+        except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
             raise InputError("E_NO_DATASET", f"{path.name} does not describe a frozen set: {error}") from error
 
     @property
@@ -78,7 +83,7 @@ class FrozenSet:
             InputError: The study is not the one that the set was frozen with.
         """
         maps = self._maps(anatomies)
-        config = replace(Simulation(**self.config), positive=1.0 if seed in self.positive else 0.0)
+        config = replace(from_json(Simulation, self.config, "config"), positive=1.0 if seed in self.positive else 0.0)
         made = simulate(config, seed, load(maps[seed % len(maps)]))
         known = self.truth_sha256.get(seed)
         if known is not None and truth_sha256(made) != known:
@@ -94,8 +99,15 @@ class FrozenSet:
             yield Case(f"{self.name}-{seed}", str(made.facts["anatomy"]), "simulated", made.study, made.truth)
 
     def _maps(self, anatomies: Path) -> list[Path]:
-        with (anatomies / "split.csv").open(newline="") as file:
-            names = sorted(row["id"] for row in csv.DictReader(file) if row["split"] == self.split)
+        try:
+            with (anatomies / "split.csv").open(newline="", encoding="utf-8") as file:
+                names = sorted(row["id"] for row in csv.DictReader(file) if row["split"] == self.split)
+        except (OSError, KeyError, ValueError) as error:
+            text = f"{self.name} needs the label maps it was made on, with a split.csv of the columns id and split"
+            raise InputError("E_NO_ANATOMY", f"{text}; name their folder with --anatomy") from error
+        if not names:
+            text = f"split.csv in {anatomies} lists no label map of split {self.split!r}"
+            raise InputError("E_NO_ANATOMY", f"{text}, which {self.name} was made on; name another --anatomy")
         return [anatomies / f"{name}.nii.gz" for name in names]
 
 

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cascade.bench.frozen import FrozenSet
+from cascade.errors import InputError
+
+SET: dict[str, Any] = {"name": "small", "split": "test", "seeds": {"positive": [0, 2], "negative": [10, 12]}}
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    path = folder / "set.yaml"
+    path.write_text(yaml.safe_dump({**SET, **changes}))
+    return path
+
+
+def test_a_set_takes_its_seeds_in_turn(tmp_path: Path):
+    assert FrozenSet.read(written(tmp_path)).seeds == (0, 10, 1, 11)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {"slice_mmm": [1.0]}},
+        {"config": {"slice_mm": "thin"}},
+        {"seeds": {"positive": [0, 2], "negative": [10, 15]}},
+        {"truth_sha256": ["a"]},
+    ],
+)
+def test_a_file_that_describes_no_set_is_refused_before_a_study_is_made(tmp_path: Path, changes: dict[str, Any]):
+    with pytest.raises(InputError, match="E_NO_DATASET"):
+        FrozenSet.read(written(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("table", [None, "name,split\n", "id,split\na,train\n"])
+def test_label_maps_without_the_sets_split_are_refused(tmp_path: Path, table: str | None):
+    if table is not None:
+        (tmp_path / "split.csv").write_text(table)
+    with pytest.raises(InputError, match="E_NO_ANATOMY"):
+        FrozenSet.read(written(tmp_path)).make(0, tmp_path)
