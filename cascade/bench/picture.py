@@ -12,6 +12,7 @@ from cascade.bench.metrics import lesions
 from cascade.findings import Findings
 from cascade.study import Study
 from cascade.windows import PE
+from cascade.writing.record import source_index
 
 ANSWER = "#ff4136"
 TRUTH = "#2ecc40"
@@ -53,7 +54,7 @@ def draw(study: Study, findings: Findings, path: Path, truth: Findings | None = 
     axis.imshow(PE.to_unit(study.hu[z]), aspect=dy / dx, **grey)
     _outline(axis, answer[z], None if known is None else known[z])
     _boxes(axis, findings, z)
-    axis.set_title(f"slice {z}, z = {study.grid.z_mm[z]:.1f} mm", color="white", fontsize=10)
+    axis.set_title(f"slice {source_index(study.grid, z)}, z = {study.grid.z_mm[z]:.1f} mm", color="white", fontsize=10)
 
     half = (round(CLOSE_UP_MM / 2 / dy), round(CLOSE_UP_MM / 2 / dx))
     axis = places["close"]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from cascade.bench.picture import centre, draw
 from cascade.findings import Exam, Field, Findings, Slices
-from cascade.geometry import Box, Grid
+from cascade.geometry import Box, Grid, Order
 from cascade.study import Study
 
 GRID = Grid.simple((10, 40, 40), (3.0, 2.0, 2.0))
@@ -57,3 +59,14 @@ def test_the_answer_is_red_and_the_truth_green(tmp_path: Path):
     assert ((red > 200) & (green < 110) & (blue < 110)).sum() > 50
     assert ((green > 180) & (red < 110) & (blue < 110)).sum() > 50
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_the_picture_counts_slices_as_the_tables_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from matplotlib.axes import Axes
+
+    titles: list[str] = []
+    monkeypatch.setattr(Axes, "set_title", lambda axis, text, **how: titles.append(text))
+    grid = replace(GRID, order=Order((0, 1, 2), (True, False, False)))
+    answer = replace(lesion(slice(2, 3), slice(10, 16), slice(10, 16)), grid=grid)
+    draw(replace(STUDY, grid=grid), answer, tmp_path / "a.png")
+    assert titles[0].startswith("slice 7, ")  # of ten, and the source runs from head to feet
