@@ -54,6 +54,16 @@ class LungDetectorConfig:
     margin_mm: float = 8.0
     agreement: float = 0.6
 
+    def __post_init__(self) -> None:
+        for name in ("stride_mm", "pixel_mm", "size", "slope"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.size % 32:
+            raise ValueError(f"size must be a multiple of 32, which the network halves to, got {self.size}")
+        for name in ("confidence", "iou", "agreement"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+
 
 class LungDetector(Learned):
     """Boxes of the right and the left lung on each slice, and the box around both with a margin.

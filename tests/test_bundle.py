@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from cascade import bundle as bundles
-from cascade.bundle import Bundle, Network, load, save, subset_name
+from cascade.bundle import Bundle, Network, load, network_table, save, subset_name
 from cascade.errors import BundleError
+from cascade.registry import build
 from cascade.weights_file import pack, unpack
 from tests.small_bundle import SMALL, entry, parameters, small_bundle
 
@@ -55,7 +56,7 @@ def test_what_is_loaded_is_what_was_saved(folder: Path, whole: Bundle) -> None:
 
 
 def test_loaded_networks_answer_with_the_same_bits(folder: Path, whole: Bundle) -> None:
-    view = torch.rand(2, 5, 32, 32, generator=torch.Generator().manual_seed(0))
+    view = torch.rand(2, 7, 32, 32, generator=torch.Generator().manual_seed(0))
     for before, after in zip(whole.stages[1].networks, load(folder).stages[1].networks, strict=True):
         with torch.inference_mode():
             assert torch.equal(before.module("embolus")(view), after.module("embolus")(view))
@@ -179,6 +180,12 @@ def test_kernels_are_stored_in_sixteen_bits_and_statistics_in_full() -> None:
     assert all(value.dtype != np.float16 for value in back.values())
 
 
+def test_arguments_left_to_the_class_are_stored_so_that_a_new_default_breaks_no_bundle() -> None:
+    network = build(network_table("embolus"), "tiny_attention_resunet", {"width": 4})
+    stored = Network.of("tiny_attention_resunet", {"width": 4}, network).arguments
+    assert stored == {"slices": 7, "outputs": 2, "width": 4, "levels": 3}
+
+
 def test_nothing_pickled_is_in_a_bundle(folder: Path) -> None:
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
 
@@ -259,6 +266,13 @@ def test_a_manifest_of_another_form_is_refused_in_one_sentence(
 ) -> None:
     edit(folder, change)
     refused(folder, "E_MANIFEST")
+
+
+@pytest.mark.parametrize("wrong", [{"stride_mm": 0.0}, {"pixel_mm": -2.0}, {"size": 0}, {"size": 100}, {"iou": 2.0}])
+def test_a_detector_that_could_look_nowhere_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    save(small_bundle("lung_detector"), tmp_path)
+    edit(tmp_path, lambda m: m["stages"][0]["config"].update(wrong))
+    refused(tmp_path, "E_MANIFEST|E_CONFIG")
 
 
 def test_a_manifest_nested_without_end_is_refused(folder: Path) -> None:
