@@ -55,7 +55,7 @@ def _spine(canvas: Canvas, marks: Landmarks, bone: Bone, rng: np.random.Generato
             continue
         level = (z * mm / pitch + phase) % 1.0
         waist = 1 - 0.10 * np.sin(np.pi * np.clip((level - 0.2) / 0.8, 0, 1))
-        rx, ry = radius * waist, radius * flat * waist
+        rx, ry = 1.1 * radius * waist, radius * flat * waist
         # Broader than deep, and cut flat or hollow towards the canal.
         body = (((np.abs(x) / rx) ** 2.4 + (np.abs(y) / ry) ** 2.4) ** (1 / 2.4) - 1) * ry
         body = np.maximum(body, y - 0.9 * ry + 0.0035 * np.square(x))

@@ -11,7 +11,7 @@ from cascade.phantom.contrast import Bolus
 from cascade.phantom.landmarks import Landmarks
 from cascade.phantom.shapes import Points
 
-GENERATIONS = ((0.28, 0.95, 0.5, 56), (1.0, 0.62, 0.34, 40), (2.6, 0.42, 0.22, 26))
+GENERATIONS = ((0.22, 0.80, 0.42, 56), (0.9, 0.52, 0.30, 40), (2.6, 0.38, 0.20, 26))
 """Of each generation: vessels a ml of lung, radius where it leaves and where it ends, mm, and samples along it."""
 
 LONGEST_MM, LEAST_MM = 55.0, 3.0

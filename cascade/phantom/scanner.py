@@ -128,8 +128,8 @@ def plan(
     noise_hu = float(np.exp(rng.uniform(*np.log(config.noise_hu))))
     thickness_mm = slice_mm * float(rng.uniform(*config.thickness))
     low, high = config.sharpness
-    sharpness = low + (high - low) * float(rng.random()) ** 1.35
-    noise_hu *= (1 + 2.6 * sharpness**1.5) * (1 - 0.35 * noise.iterative)
+    sharpness = low + (high - low) * float(rng.random()) ** 1.2
+    noise_hu *= (1 + 3.0 * sharpness**1.5) * (1 - 0.35 * noise.iterative)
     return Scan(pixel_mm, slice_mm, thickness_mm, noise_hu, sharpness, centre, z, config.matrix, noise)
 
 
