@@ -19,6 +19,8 @@ _SPACES = {
     "ras": RAS_TO_LPS,
 }
 
+_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}
+
 
 def read_nrrd(path: Path) -> Study:
     """Read a volume in HU from a .nrrd file that holds its own data, whatever its name.
@@ -60,4 +62,16 @@ def _affine(header: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     affine = np.eye(4)
     affine[:3, :3] = directions[::-1].T  # rows of the header are the file's axes, fastest first
     affine[:3, 3] = np.asarray(header.get("space origin", [0, 0, 0]), dtype=np.float64)
+    affine[:3] *= _in_mm(header)
     return np.asarray(_SPACES[space] @ affine)
+
+
+def _in_mm(header: dict[str, Any]) -> float:
+    """Millimetres of the header's unit; one that is not stated is taken for this."""
+    units = header.get("space units")
+    known = {str(unit).strip().strip('"') for unit in ([] if units is None else units)}
+    if not known or known == {"???"} or known == {""}:
+        return 1.0
+    if len(known) > 1 or not known <= set(_MM):
+        raise InputError("E_NO_GEOMETRY", f"the NRRD's space units are {sorted(known)}; write it in mm")
+    return _MM[known.pop()]

@@ -111,6 +111,27 @@ def test_nrrd_in_ras_and_lps_is_the_same_place(tmp_path):
     assert np.array_equal(one.hu, volume.transpose(2, 1, 0))
 
 
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1.0), ("cm", 10.0), ("m", 1000.0), ("um", 0.001)])
+def test_an_nrrd_in_other_units_lies_where_it_says(tmp_path, unit, millimetres):
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": np.diag([0.7, 0.8, 2.0]) / millimetres,
+        "space origin": np.array([1.0, 2.0, 3.0]) / millimetres,
+        "space units": [unit] * 3,
+    }
+    nrrd.write(str(tmp_path / "v.nrrd"), hu(), header)
+    grid = read(tmp_path / "v.nrrd").grid
+    assert grid.spacing == pytest.approx((2.0, 0.8, 0.7))
+    assert grid.affine[:3, 3] == pytest.approx((1.0, 2.0, 3.0))
+
+
+def test_an_nrrd_in_inches_is_refused(tmp_path):
+    header = {"space": "LPS", "space directions": np.eye(3), "space units": ["in"] * 3}
+    nrrd.write(str(tmp_path / "v.nrrd"), hu(), header)
+    with pytest.raises(InputError, match="E_NO_GEOMETRY"):
+        read(tmp_path / "v.nrrd")
+
+
 def test_nrrd_without_space_is_refused(tmp_path):
     nrrd.write(str(tmp_path / "v.nrrd"), hu(), {})
     with pytest.raises(InputError, match="E_NO_GEOMETRY"):
