@@ -30,6 +30,8 @@ TISSUE_HU = 40.0
 LEAST_ML = 8.0
 WIDE_MM, BELOW_MM = 9.0, 5.0
 """A ventricle holds a ball of this radius, this far below the middle of the branches."""
+BRIGHTEST = 1.6
+"""What is brighter than the arteries' median by this factor is a vein full of contrast, or metal."""
 SMEAR = 3
 """Voxels of the canvas that the scanner smears a vessel's brightness over."""
 
@@ -76,7 +78,7 @@ def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest
     inside = _to_canvas(mask[around.slices].astype(np.float32), zoom) >= 0.5
     smooth = ndimage.gaussian_filter(hu, 0.8)
     level = float(np.median(smooth[ndimage.binary_erosion(inside)]))
-    inside &= smooth >= max(darkest * level, 100.0)
+    inside &= (smooth >= max(darkest * level, 100.0)) & (smooth <= BRIGHTEST * level)
     inside = _without_heart(inside)
     inside = cc3d.largest_k(inside.astype(np.uint8), k=1, connectivity=26) > 0
     if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
