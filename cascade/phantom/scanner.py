@@ -55,7 +55,7 @@ def look(config: Simulation, rng: np.random.Generator) -> Look:
     iterative = float(rng.uniform(0.15, 0.85)) if rng.random() < config.iterative else 0.0
     alike = float(rng.uniform(0.0, 0.08)) if rng.random() < 0.45 else float(rng.uniform(*config.alike))
     return Look(
-        iterative, alike, float(rng.uniform(0, 0.5)), float(rng.uniform(0.07, 0.14)), float(rng.uniform(0.03, 0.2)),
+        iterative, alike, float(rng.uniform(0, 0.5)), float(rng.uniform(0.08, 0.16)), float(rng.uniform(0.06, 0.28)),
         float(rng.uniform(0, 0.8)), float(rng.uniform(0.5, 4.0)),
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ def draw(low: float, high: float, rng: np.random.Generator) -> Amount:
     much = float(rng.uniform(low, high))
     muscle, patches, strands, fine, blood, heart, bone = (
         float(much * rng.uniform(*between))
-        for between in ((30, 100), (6, 15), (20, 80), (3, 11), (0.015, 0.065), (0.03, 0.10), (15, 60))
+        for between in ((40, 125), (8, 19), (20, 90), (3, 12), (0.015, 0.065), (0.03, 0.10), (15, 60))
     )
     return Amount(
         muscle, patches, strands, fine, blood, heart, bone, float(rng.uniform(-20, 45)), float(rng.uniform(0.1, 0.65))
