@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
 
 class Residual(nn.Module):

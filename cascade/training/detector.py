@@ -20,7 +20,7 @@ def train_lung_detector(
     *,
     base: Bundle | None = None,
     config: LungDetectorConfig = LungDetectorConfig(),  # noqa: B008  # frozen
-    training: DetectorTraining = DetectorTraining(),  # noqa: B008
+    training: DetectorTraining = DetectorTraining(),  # noqa: B008  # frozen
 ) -> Bundle:
     """Train the detector on whole chests, which the threshold finder labels.
 

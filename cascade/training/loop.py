@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cascade.errors import CascadeError
+from cascade.errors import CascadeError, UsageError
 from cascade.training.feed import Batch, feed, usual_workers
 from cascade.training.losses import Loss
 from cascade.training.monitors import Verdict
@@ -73,6 +73,18 @@ class Plan:
     look_every: int = 50
     save_minutes: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse what no training can be run with, before a folder is made for it."""
+        for name in ("steps", "batch", "evaluate_every", "look_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be 1 or more", "E_PLAN")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be more than 0", "E_PLAN")
+        for name in ("minutes", "workers", "weight_decay", "seed"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must not be negative", "E_PLAN")
+
 
 def fit(
     network: nn.Module, sampler: Sampler, criterion: Loss, plan: Plan, run: Run, evaluate: Evaluate | None = None
@@ -93,7 +105,7 @@ def fit(
     """
     seeded(plan)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
     torch.backends.cudnn.benchmark = True  # batches are of one size
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(
@@ -126,7 +138,7 @@ def fit(
                 logits = network(x)
             loss = criterion(logits.float(), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
             optimizer.step()
             update(list(weights_of(average)), list(weights_of(network)), step)

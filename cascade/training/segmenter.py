@@ -31,9 +31,9 @@ def train_segmenter(
     start: Path | None = None,
     base: Bundle | None = None,
     stage: EmbolusConfig = EmbolusConfig(),  # noqa: B008  # frozen
-    plan: Plan = Plan(),  # noqa: B008
-    crops: CropConfig = CropConfig(),  # noqa: B008
-    augment: AugmentConfig = AugmentConfig(),  # noqa: B008
+    plan: Plan = Plan(),  # noqa: B008  # frozen
+    crops: CropConfig = CropConfig(),  # noqa: B008  # frozen
+    augment: AugmentConfig = AugmentConfig(),  # noqa: B008  # frozen
     resume: bool = False,
 ) -> Bundle:
     """Train one network of the segmentation stage.

@@ -69,6 +69,14 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     assert all(torch.equal(alone[name], together[name]) for name in alone)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"steps": -5}, {"batch": 0}, {"learning_rate": 0.0}, {"minutes": -1.0}, {"seed": -1}]
+)
+def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_made(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=f"plan.{next(iter(wrong))} is"):
+        replace(PLAN, **wrong)  # type: ignore[arg-type]  # wrong on purpose, though of the right type
+
+
 def test_samples_come_in_order_from_any_first_one() -> None:
     def draw(i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return np.full((1, 2, 2), i, np.float32), np.zeros(1, np.float32)
