@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from cascade.errors import UsageError
+from cascade.errors import BundleError, UsageError
 from cascade.runtime import RUNTIMES, Blueprint, choose, go_offline, open_net
 from cascade.runtime import device as devices
 
@@ -32,6 +32,14 @@ def network(seed: int = 0) -> nn.Module:
 
 def batch(count: int = 5) -> np.ndarray:
     return np.random.default_rng(0).random((count, 3, 24, 32), dtype=np.float32)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_answer_that_is_no_number_is_refused_and_does_not_pass_for_no_embolism(runtime: str) -> None:
+    broken = network()
+    torch.nn.init.constant_(broken[3].bias, float("nan"))
+    with pytest.raises(BundleError, match="E_NOT_FINITE: network 'small'"):
+        open_net(Blueprint("small", lambda: broken), runtime=runtime)(batch())
 
 
 @pytest.mark.parametrize("runtime", CPU)

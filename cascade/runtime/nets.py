@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cascade.errors import UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade.errors import BundleError, UsageError
 from cascade.registry import nearest
 from cascade.runtime.device import RUNTIMES
 from cascade.stage import Net
@@ -47,9 +50,26 @@ def open_net(network: Blueprint | nn.Module, *, runtime: str = "torch", device: 
     if runtime == "torch":
         from cascade.runtime.torch_eager import TorchNet
 
-        return TorchNet(blueprint.build(), device)
+        return _Finite(TorchNet(blueprint.build(), device), blueprint.name)
     if runtime in ("openvino", "openvino-bf16"):
         from cascade.runtime.openvino import OpenVinoNet
 
-        return OpenVinoNet(blueprint, "bf16" if runtime.endswith("bf16") else "f32")
+        return _Finite(OpenVinoNet(blueprint, "bf16" if runtime.endswith("bf16") else "f32"), blueprint.name)
     raise UsageError(f"unknown runtime {runtime!r}; {nearest(runtime, RUNTIMES)}", "E_RUNTIME")
+
+
+class _Finite:
+    """A network whose answers are numbers: what is none would pass for "no embolism" further on."""
+
+    def __init__(self, net: Net, name: str) -> None:
+        self.net, self.name = net, name
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        answer = self.net(batch)
+        if not np.isfinite(answer).all():
+            raise BundleError(
+                f"network {self.name!r} answered with values that are no numbers; get the bundle again, "
+                "or run with another runtime",
+                "E_NOT_FINITE",
+            )
+        return answer
