@@ -309,12 +309,12 @@ def _smoothed(
 
 
 def _whole(region: F32, artery: F32) -> F32:
-    """The region without its crumbs: pieces in the lumen far smaller than the largest."""
-    parts, count = ndimage.label(region * artery >= 0.35, np.ones((3, 3, 3), bool))
+    """The region without its crumbs: pieces that count as clot and are far smaller than the largest."""
+    parts, count = ndimage.label(region * seen(artery) >= 0.3, np.ones((3, 3, 3), bool))
     if count < 2:
         return region
     sizes = np.bincount(parts.ravel())
-    crumb = sizes < 0.08 * sizes[1:].max()
+    crumb = sizes < 0.12 * sizes[1:].max()
     crumb[0] = False
     near: NDArray[np.bool_] = ndimage.binary_dilation(crumb[parts], np.ones((3, 3, 3), bool))
     return np.asarray(np.where(near, 0, region), np.float32)
