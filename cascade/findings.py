@@ -75,6 +75,15 @@ class Slices:
         return cls(*(np.full(count, np.nan, np.float32) for _ in range(3)))
 
 
+PLACES = (("central", 6.2), ("lobar", 3.9), ("segmental", 2.1), ("subsegmental", 0.0))
+"""Name of a stretch of pulmonary artery by its radius in mm, largest first."""
+
+
+def place_of(radius_mm: float) -> str:
+    """Central, lobar, segmental or subsegmental."""
+    return next(name for name, least in PLACES if radius_mm >= least)
+
+
 @dataclass(frozen=True)
 class Lesion:
     """One embolus.
@@ -90,7 +99,7 @@ class Lesion:
         centroid_mm: LPS x, y, z.
         slices: First and last slice index, inclusive.
         side: Of the patient.
-        place: "central", "lobar", "segmental" or "subsegmental" where known.
+        place: "central", "lobar", "segmental" or "subsegmental", by the artery's radius, where that is known.
         disagreement: Mean difference between the ensemble's members over its voxels; None where unknown.
     """
 

@@ -14,6 +14,7 @@ from cascade.fusion.candidates import find
 from cascade.fusion.fit import Case, is_positive, operating_points
 from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
 from cascade.fusion.stage import answer
+from cascade.geometry import Box, Grid
 from cascade.quality import artery_hu, judge, longest_run, mediastinal_hu, noise
 from cascade.reference import find_lungs
 from cascade.study import Study
@@ -53,6 +54,27 @@ def test_a_lesion_has_its_volume_place_and_side() -> None:
         assert lesion.volume_mm3 == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.25)
         middle = STUDY.grid.to_mm(np.array([(n - 1) / 2 for n in STUDY.grid.shape]))
         assert lesion.centroid_mm == pytest.approx((middle[0] + x, middle[1] + y, middle[2] + z), abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("radius_mm", "place"), [(9.0, "central"), (5.0, "lobar"), (3.0, "segmental"), (1.5, "subsegmental")]
+)
+def test_a_lesions_place_is_the_widest_artery_that_it_lies_in(radius_mm: float, place: str) -> None:
+    shape, spacing = (30, 60, 60), (1.0, 0.8, 0.8)
+    _, y, x = np.mgrid[: shape[0], : shape[1], : shape[2]]
+    tube = np.hypot(y - 30, x - 30) * 0.8 <= radius_mm
+    clot = np.array(tube)
+    clot[:10] = clot[20:] = False  # fills the artery over a part of its length, where it is no artery to a network
+    whole = Box(0, *shape[:1], 0, *shape[1:2], 0, *shape[2:])
+    empty = Study(np.full(shape, -800, np.int16), Grid.simple(shape, spacing))
+    arteries = Field(np.where(tube & ~clot, 255, 0).astype(np.uint8), whole)
+    findings = Findings(empty.grid, embolus=Field((clot * 255).astype(np.uint8), whole), arteries=arteries)
+    found = Fusion(parameters())(empty, findings).lesions
+    assert found is not None
+    assert [lesion.place for lesion in found] == [place]
+    unknown = Fusion(parameters())(empty, replace(findings, arteries=None)).lesions
+    assert unknown is not None
+    assert [lesion.place for lesion in unknown] == [None]
 
 
 def test_labels_are_numbered_by_falling_probability_then_volume() -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cascade.errors import UsageError
-from cascade.findings import Contribution, Decision, Exam, Field, Findings, Lesion
+from cascade.findings import Contribution, Decision, Exam, Field, Findings, Lesion, place_of
 from cascade.fusion.candidates import Candidates, find, logit, score, side_of
 from cascade.fusion.parameters import EXAM_INPUTS, POINTS, FusionParameters
+from cascade.geometry import Box
 from cascade.quality import Gates, judge
 from cascade.registry import nearest
 from cascade.stage import Watch
@@ -20,6 +22,9 @@ from cascade.study import Note, Study
 
 NO_LESION = -6.0
 """Log-odds of the strongest lesion where there is no candidate at all."""
+
+MARGIN_MM = 12.0
+"""How far around a lesion its artery is looked at."""
 
 TOP_MM = 15.0
 """A slice classifier speaks for an exam by the mean of its highest scores over so much of the patient."""
@@ -165,8 +170,28 @@ def _lesion(findings: Findings, candidates: Candidates, i: int, number: int, pro
         slices=(int(candidates.first[i]), int(candidates.last[i])),
         side=side_of(candidates, i + 1, findings),
         artery=_known(candidates.artery[i]),
+        place=_place(findings, candidates, i),
         disagreement=_known(candidates.spread[i]),
     )
+
+
+def _place(findings: Findings, candidates: Candidates, i: int) -> str | None:
+    """The place of the widest stretch of artery that a component lies in; None where arteries are unknown.
+
+    A clot that fills its artery is no artery to the network, so the lumen is both together.
+    """
+    if findings.arteries is None or findings.arteries.box != candidates.box:
+        return None
+    mine = candidates.labels == i + 1
+    around = Box.around(mine)
+    if around is None:
+        return None
+    margin = tuple(int(np.ceil(MARGIN_MM / s)) for s in findings.grid.spacing)
+    part = around.grow((margin[0], margin[1], margin[2]), mine.shape).slices
+    lumen = np.pad((findings.arteries.values[part] >= 128) | (candidates.labels[part] > 0), 1)
+    inside = ndimage.distance_transform_edt(lumen, sampling=findings.grid.spacing)[1:-1, 1:-1, 1:-1]
+    # From the middle of the outermost voxel the wall is half a voxel further.
+    return place_of(float(inside[mine[part]].max()) - findings.grid.spacing[1] / 2)
 
 
 def _known(value: Any) -> float | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cascade.findings import place_of
 from cascade.phantom import clot, shapes
 from cascade.phantom.canvas import Canvas
 from cascade.phantom.clot import Kind
@@ -15,8 +16,6 @@ from cascade.phantom.config import Simulation
 from cascade.phantom.shapes import F32, U8, Box
 from cascade.phantom.tree import Path, Tree
 
-PLACES = (("central", 6.2), ("lobar", 3.9), ("segmental", 2.1), ("subsegmental", 0.0))
-"""Name of a stretch of artery by its radius in mm, largest first."""
 TRUNK_MM = 18.0
 """How far clots reach from the fork of the trunk back towards the valve."""
 WIDE_MM = 6.0
@@ -46,11 +45,6 @@ class Clot:
     radius_mm: float
     hu: float
     volume_ml: float
-
-
-def place_of(radius_mm: float) -> str:
-    """Central, lobar, segmental or subsegmental."""
-    return next(name for name, least in PLACES if radius_mm >= least)
 
 
 def volumes(config: Simulation, rng: np.random.Generator) -> NDArray[np.float64]:
