@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -73,9 +74,16 @@ class Network:
         input: tuple[int, int, int] | None = None,  # noqa: A002  # the manifest's own word
         figures: Mapping[str, Any] | None = None,
     ) -> Network:
-        """A torch module as it will be stored: kernels in 16 bits, everything else as it is."""
+        """A torch module as it will be stored: kernels in 16 bits, everything else as it is.
+
+        Arguments left to the class are written down as well: a default that changes later changes no stored network.
+        """
+        usual = {
+            name: p.default for name, p in inspect.signature(type(module)).parameters.items() if p.default != p.empty
+        }
+        arguments = {**usual, **arguments}
         tensors = {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
-        return cls(name, dict(arguments), pack(tensors, name, arguments), input, dict(figures or {}))
+        return cls(name, arguments, pack(tensors, name, arguments), input, dict(figures or {}))
 
     @property
     def sha256(self) -> str:
@@ -341,7 +349,7 @@ def _stage(folder: Path, item: Mapping[str, Any]) -> StageEntry:
             f"the manifest names an unknown stage {shown}; {nearest(str(name), classes)}", "E_UNKNOWN_STAGE"
         )
     try:
-        config = from_json(classes[name].Config, item.get("config", {}), f"{name}.config")  # type: ignore[attr-defined]  # each has one
+        config = from_json(classes[name].Config, item.get("config", {}), f"{name}.config")
     except ValueError as error:
         raise BundleError(f"the manifest's {error}", "E_CONFIG") from error
     networks = tuple(_network(folder, name, one) for one in item["networks"])
@@ -401,7 +409,7 @@ def _open(bundle: Bundle, entry: StageEntry, runtime: str, device: str) -> Learn
             first = " ".join(str(error).split())[:200]
             text = f"network {net.name!r} of stage {entry.stage!r} cannot be opened with input {net.input}: {first}"
             raise BundleError(f"{text}; get the bundle again", "E_WEIGHTS_DIFFER") from error
-    return kind(nets, entry.config)  # type: ignore[call-arg]  # every stage takes its config
+    return kind(nets, entry.config)
 
 
 def _builder(net: Network, stage: str) -> Callable[[], nn.Module]:

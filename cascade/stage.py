@@ -54,15 +54,19 @@ class Learned(ABC):
     Args:
         nets: The stage's networks by name, in evaluation mode, behind a runtime. Empty for a stage that only
             prepares samples, as in training.
+        config: How it cuts studies; an instance of the stage's own `Config`, whose defaults are taken without one.
     """
 
     name: ClassVar[str]
+    Config: ClassVar[type[Any]]
+    config: Any
     batch_size: ClassVar[int] = 4
     full_precision: ClassVar[bool] = False
     """Keep to float32 in a runtime of lower precision: for single numbers that rounding moves too far."""
 
-    def __init__(self, nets: Mapping[str, Net] | None = None) -> None:
+    def __init__(self, nets: Mapping[str, Net] | None = None, config: Any = None) -> None:
         self.nets: dict[str, Net] = dict(nets or {})
+        self.config = self.Config() if config is None else config
 
     @abstractmethod
     def frames(self, study: Study, findings: Findings) -> Sequence[Frame]:

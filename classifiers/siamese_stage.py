@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cascade.findings import Findings, Slices
 from cascade.geometry import Frame
 from cascade.reference import body_centre
-from cascade.stage import Learned, Net
+from cascade.stage import Learned
 from cascade.study import Study
 from classifiers.scores import between, embolus_on, picture, probabilities
 
@@ -52,10 +52,7 @@ class Siamese(Learned):
     full_precision: ClassVar[bool] = True
     batch_size: ClassVar[int] = 8
     Config: ClassVar[type[SiameseConfig]] = SiameseConfig
-
-    def __init__(self, nets: Mapping[str, Net] | None = None, config: SiameseConfig | None = None) -> None:
-        super().__init__(nets)
-        self.config = config or SiameseConfig()
+    config: SiameseConfig
 
     def frames(self, study: Study, findings: Findings) -> list[Frame]:
         """One frame a slice that shows lung, feet to head, all around the lung region's centre."""

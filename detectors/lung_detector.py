@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from cascade.errors import UsageError
 from cascade.findings import Findings, Lungs
 from cascade.geometry import Frame
 from cascade.reference import LungReference, body_centre, find_lungs
-from cascade.stage import Learned, Net
+from cascade.stage import Learned
 from cascade.study import Note, Study
 from cascade.windows import WINDOWS
 from detectors.region import area_ratio, around, fill, join, widen, without_leaps, without_strays
@@ -81,10 +81,7 @@ class LungDetector(Learned):
     name: ClassVar[str] = "lung_detector"
     batch_size: ClassVar[int] = 4
     Config: ClassVar[type[LungDetectorConfig]] = LungDetectorConfig
-
-    def __init__(self, nets: Mapping[str, Net] | None = None, config: LungDetectorConfig | None = None) -> None:
-        super().__init__(nets)
-        self.config = config or LungDetectorConfig()
+    config: LungDetectorConfig
 
     def frames(self, study: Study, findings: Findings) -> list[Frame]:
         """One frame every `stride_mm`, all around the body's centre."""

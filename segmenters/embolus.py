@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cascade.findings import Field, Findings
 from cascade.geometry import Box, Frame
-from cascade.stage import Learned, Net
+from cascade.stage import Learned
 from cascade.study import Study
 from cascade.windows import WINDOWS
 
@@ -33,7 +33,7 @@ class EmbolusConfig:
     """
 
     pixel_mm: float = 1.25
-    slices: int = 5
+    slices: int = 7
     slice_mm: float = 2.0
     stride_mm: float = 2.0
     tile: tuple[int, int] = (224, 288)
@@ -51,11 +51,8 @@ class EmbolusEnsemble(Learned):
     """
 
     name: ClassVar[str] = "embolus"
-    Config: ClassVar[type] = EmbolusConfig
-
-    def __init__(self, nets: Mapping[str, Net] | None = None, config: EmbolusConfig | None = None) -> None:
-        super().__init__(nets)
-        self.config = config or EmbolusConfig()
+    Config: ClassVar[type[EmbolusConfig]] = EmbolusConfig
+    config: EmbolusConfig
 
     def region(self, study: Study, findings: Findings) -> Box | None:
         """The box to search; None where lungs were looked for and not found."""

@@ -89,8 +89,7 @@ def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list
         margin: Points beyond the picture, both sides together.
         most: At most so many, evenly spread over each class.
     """
-    config: Any = stage.config  # type: ignore[attr-defined]  # each classifier has one
-    wide: Learned = type(stage)(config=replace(config, size=config.size + margin))  # type: ignore[call-arg]  # every classifier stage takes it
+    wide = type(stage)(config=replace(stage.config, size=stage.config.size + margin))
     frames = [(f, wide.target(case.study, case.truth, f)) for f in wide.frames(case.study, case.truth)]
     known = [(f, t) for f, t in frames if np.isfinite(t).any()]
     step = max(len(known) / most, 1.0)
