@@ -26,7 +26,7 @@ class AttentionResUNet(nn.Module):
         levels: Resolutions, the input's included; the input's sides must be multiples of `2 ** (levels - 1)`.
     """
 
-    def __init__(self, slices: int = 5, outputs: int = 2, width: int = 16, levels: int = 5) -> None:
+    def __init__(self, slices: int = 7, outputs: int = 2, width: int = 16, levels: int = 5) -> None:
         super().__init__()
         widths = [width << level for level in range(levels)]
         self.down = nn.ModuleList(Residual(a, b) for a, b in pairwise([slices, *widths]))
@@ -51,5 +51,5 @@ class AttentionResUNet(nn.Module):
 class TinyAttentionResUNet(AttentionResUNet):
     """The same at three levels: a small field of view, so it must judge by local texture and shape."""
 
-    def __init__(self, slices: int = 5, outputs: int = 2, width: int = 16, levels: int = 3) -> None:
+    def __init__(self, slices: int = 7, outputs: int = 2, width: int = 16, levels: int = 3) -> None:
         super().__init__(slices, outputs, width, levels)

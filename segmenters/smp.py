@@ -25,7 +25,7 @@ class Smp(nn.Module):
     """
 
     def __init__(
-        self, architecture: str = "unet", encoder: str = "resnet18", slices: int = 5, outputs: int = 2
+        self, architecture: str = "unet", encoder: str = "resnet18", slices: int = 7, outputs: int = 2
     ) -> None:
         super().__init__()
         import segmentation_models_pytorch as smp

@@ -154,7 +154,7 @@ def test_arguments_that_differ_from_the_files_own_are_refused(folder: Path) -> N
 
 def test_weights_of_another_class_are_refused(folder: Path) -> None:
     other = entry("embolus").networks[0]
-    fake = replace(other, blob=pack(unpack(other.blob), "siamese", {"width": 4, "hidden": 16}))
+    fake = replace(other, blob=pack(unpack(other.blob), "siamese", entry("siamese").networks[0].arguments))
     (folder / FILE).write_bytes(fake.blob)
     edit(folder, lambda m: m["stages"][0]["networks"][0].update(sha256=fake.sha256))
     with pytest.raises(BundleError, match=r"E_WEIGHTS_DIFFER: .*do not fit its class") as caught:
@@ -303,6 +303,6 @@ def test_a_fusion_that_could_not_answer_is_refused(
 
 
 def test_a_network_that_does_not_take_its_input_is_refused_when_it_is_opened(folder: Path) -> None:
-    edit(folder, lambda m: m["stages"][1]["networks"][0].update(input=[7, 64, 64]))
-    with pytest.raises(BundleError, match=r"cannot be opened with input \(7, 64, 64\)"):
+    edit(folder, lambda m: m["stages"][1]["networks"][0].update(input=[9, 64, 64]))
+    with pytest.raises(BundleError, match=r"cannot be opened with input \(9, 64, 64\)"):
         load(folder).open("openvino", "cpu")

@@ -9,6 +9,8 @@ import yaml
 from cascade.bench.frozen import FrozenSet
 from cascade.errors import InputError
 
+QUICK = 9507
+"""A seed of few slices."""
 SET: dict[str, Any] = {"name": "small", "split": "test", "seeds": {"positive": [0, 2], "negative": [10, 12]}}
 
 
@@ -42,3 +44,10 @@ def test_label_maps_without_the_sets_split_are_refused(tmp_path: Path, table: st
         (tmp_path / "split.csv").write_text(table)
     with pytest.raises(InputError, match="E_NO_ANATOMY"):
         FrozenSet.read(written(tmp_path)).make(0, tmp_path)
+
+
+@pytest.mark.data
+def test_the_newest_set_is_made_again_as_it_was_frozen(shared: Path):
+    newest = FrozenSet.read(Path(__file__).parents[1] / "frozen" / "validation-v2.yaml")
+    assert set(newest.truth_sha256) == set(newest.seeds)
+    newest.make(QUICK, shared / "anatomy")

@@ -32,7 +32,9 @@ def test_truth_lies_on_the_grid_of_the_study_that_is_read_back(simulated: Path):
     np.testing.assert_allclose(study.grid.affine, truth.grid.affine, atol=1e-6)
     clot, artery = study.hu[truth.mask()], truth.arteries
     assert artery is not None
-    assert clot.mean() < study.hu[(artery.full(study.grid.shape) > 0) & ~truth.mask()].mean()
+    blood = study.hu[(artery.full(study.grid.shape) > 0) & ~truth.mask()]
+    # The rims of thin arteries are half lung; what is open shows in the brightest voxels.
+    assert np.percentile(clot, 90) < np.percentile(blood, 90)
 
 
 def test_the_same_seed_gives_the_same_bytes(simulated: Path, tmp_path: Path):

@@ -77,7 +77,7 @@ def test_members_are_averaged_as_probabilities_and_their_spread_is_kept() -> Non
         return lambda batch: np.full((len(batch), 2, *batch.shape[2:]), logit, np.float32)
 
     stage = EmbolusEnsemble({"a": constant(0.9), "b": constant(0.1)}, SMALL)
-    answer = stage.predict(np.zeros((1, 5, 16, 16), np.float32))[0]
+    answer = stage.predict(np.zeros((1, 7, 16, 16), np.float32))[0]
     assert answer[0] == pytest.approx(0.5, abs=1e-5)
     assert answer[2] == pytest.approx(0.4, abs=1e-5)
 
@@ -86,10 +86,10 @@ def test_members_are_averaged_as_probabilities_and_their_spread_is_kept() -> Non
 def test_networks_keep_the_size_of_their_input(name: str) -> None:
     network = build(NETWORKS, name, {}).eval()
     with torch.inference_mode():
-        assert network(torch.zeros(1, 5, 64, 96)).shape == (1, 2, 64, 96)
+        assert network(torch.zeros(1, 7, 64, 96)).shape == (1, 2, 64, 96)
 
 
 def test_any_network_of_segmentation_models_pytorch_goes_by_name() -> None:
     network = build(NETWORKS, "smp", {"architecture": "fpn", "encoder": "mobilenet_v2"}).eval()
     with torch.inference_mode():
-        assert network(torch.zeros(1, 5, 64, 64)).shape == (1, 2, 64, 64)
+        assert network(torch.zeros(1, 7, 64, 64)).shape == (1, 2, 64, 64)
