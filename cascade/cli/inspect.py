@@ -22,7 +22,7 @@ class Inspect(Command):
         cascade inspect weights --json
 
     Attributes:
-        path: A study (DICOM folder, NIfTI, NRRD) or a bundle (a folder with manifest.json).
+        path: A study (DICOM folder, NIfTI, NRRD) or a bundle (a folder with manifest.json, or a run's).
         json: Print JSON.
         series: Number, UID or description of the series to read, where a folder holds several.
     """
@@ -34,7 +34,9 @@ class Inspect(Command):
     def run(self) -> int:
         """Print it."""
         existing(self.path, f"{STUDY}, or a bundle")
-        facts = _bundle(self.path) if (self.path / "manifest.json").is_file() else _study(self.path, self.series)
+        places = (self.path, self.path / "bundle")
+        bundle = next((place for place in places if (place / "manifest.json").is_file()), None)
+        facts = _study(self.path, self.series) if bundle is None else _bundle(bundle)
         tell(json.dumps(facts, indent=2, default=str) if self.json else "\n".join(_lines(facts)))
         return OK
 

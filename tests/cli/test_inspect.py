@@ -20,3 +20,10 @@ def test_a_bundle_is_told_as_json_after_its_hashes_were_checked(bundle: Path, ca
     told = json.loads(capsys.readouterr().out)
     assert [stage["name"] for stage in told["stages"]] == ["lung_detector", "lung_filter", "siamese", "embolus"]
     assert len(told["sha256"]) == 64
+
+
+def test_a_training_runs_bundle_is_told_by_the_runs_folder(bundle: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "bundle").symlink_to(bundle, target_is_directory=True)
+    assert main(["inspect", str(run)]) == 0
