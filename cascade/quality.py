@@ -152,9 +152,10 @@ def _contrast(study: Study, findings: Findings, lungs: LungReference) -> tuple[f
 
 
 def artery_hu(study: Study, findings: Findings, core_mm: float = 2.0, least_ml: float = 1.0) -> float | None:
-    """Mean HU of the core of the largest artery, clots left out; None where fewer than `least_ml` are left.
+    """Median HU of the core of the largest artery, clots left out; None where fewer than `least_ml` are left.
 
-    The core lies `core_mm` inside, so that walls and small branches, whose HU is partly lung, don't count.
+    The core lies `core_mm` inside, so that walls and small branches, whose HU is partly lung, don't count; the median
+    bears a vena cava full of contrast that the network took along.
     """
     field = findings.arteries
     if field is None:
@@ -174,7 +175,7 @@ def artery_hu(study: Study, findings: Findings, core_mm: float = 2.0, least_ml: 
     size[0] = 0
     if size.max() * study.grid.voxel_mm3 < 1000 * least_ml:
         return None
-    return float(study.hu[field.box.slices][box.slices][parts == size.argmax()].mean())
+    return float(np.median(study.hu[field.box.slices][box.slices][parts == size.argmax()]))
 
 
 def mediastinal_hu(study: Study, lungs: LungReference) -> float | None:

@@ -231,6 +231,14 @@ def test_contrast_is_measured_in_the_arteries_core_and_not_in_the_clot() -> None
     assert bright == pytest.approx(350, abs=60)
 
 
+def test_contrast_is_not_misread_where_a_bright_vena_cava_is_taken_for_artery() -> None:
+    assert TRUTH.arteries is not None
+    artery = np.argwhere(TRUTH.arteries.full(STUDY.grid.shape) >= 128)
+    hu = np.array(STUDY.hu)
+    hu[tuple(artery[: len(artery) // 3].T)] = 1500
+    assert artery_hu(Study(hu, STUDY.grid), TRUTH) == pytest.approx(350, abs=15)
+
+
 def test_thick_slices_warn_and_thicker_ones_abstain() -> None:
     for spacing, abstains, warned in ((3.0, False, False), (4.0, False, True), (6.0, True, True)):
         study, truth = chest(spacing=(spacing, 3.0, 3.0))
