@@ -157,10 +157,15 @@ class Bundle:
         return tuple(entry.stage for entry in self.stages)
 
     def with_stage(self, entry: StageEntry) -> Bundle:
-        """This bundle with a stage added or replaced. Fusions that were fitted with it are dropped."""
+        """This bundle with a stage added or replaced.
+
+        Fusions that were fitted with the old one are dropped, and the card says that its figures are not of the new one.
+        """
         kept = [one for one in self.stages if one.stage != entry.stage] + [entry]
         fusion = {key: value for key, value in self.fusion.items() if entry.stage not in key.split("+")}
-        return replace(self, stages=tuple(sorted(kept, key=_place)), fusion=fusion, sha256="")
+        remark = f"> Stage `{entry.stage}` was trained anew: what follows tells of the bundle that it was put into.\n\n"
+        card = remark + self.card if self.card and not self.card.startswith(remark) else self.card
+        return replace(self, stages=tuple(sorted(kept, key=_place)), fusion=fusion, card=card, sha256="")
 
     def with_fusion(self, fitted: Mapping[str, FusionParameters]) -> Bundle:
         """This bundle with fusions added, by subset (see `subset_name`)."""

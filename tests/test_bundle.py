@@ -236,6 +236,12 @@ def test_a_new_stage_drops_the_fusions_that_were_fitted_with_the_old_one(whole: 
     assert list(fitted.with_stage(entry("siamese", seed=1)).fusion) == ["embolus"]
 
 
+def test_the_card_of_another_bundle_does_not_speak_for_a_stage_that_was_trained_anew(whole: Bundle) -> None:
+    card = replace(whole, card="# Card\n").with_stage(entry("siamese", seed=1)).card
+    assert card.startswith("> Stage `siamese` was trained anew")
+    assert card.endswith("# Card\n")
+
+
 def test_a_subset_has_one_name_whatever_the_order() -> None:
     assert subset_name(["embolus", "lung_detector", "siamese"]) == "lung_detector+siamese+embolus"
 
