@@ -159,7 +159,7 @@ class Bundle:
     def with_stage(self, entry: StageEntry) -> Bundle:
         """This bundle with a stage added or replaced.
 
-        Fusions that were fitted with the old one are dropped, and the card says that its figures are not of the new one.
+        Fusions that were fitted with the old one are dropped; the card says that its figures are not of the new one.
         """
         kept = [one for one in self.stages if one.stage != entry.stage] + [entry]
         fusion = {key: value for key, value in self.fusion.items() if entry.stage not in key.split("+")}
