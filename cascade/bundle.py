@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.config import from_json, to_json
 from cascade.errors import BundleError, UsageError
 from cascade.fusion import FusionParameters
-from cascade.fusion.parameters import EXAM_INPUTS, LESION_INPUTS, POINTS
+from cascade.fusion.parameters import sound
 from cascade.registry import build, nearest
 from cascade.runtime import FULL_PRECISION, Blueprint, open_net
 from cascade.weights_file import pack, read_header, read_plain, unpack, write_whole
@@ -314,31 +314,9 @@ def _fusion(manifest: Mapping[str, Any]) -> dict[str, FusionParameters]:
         full = subset_name(item["name"] for item in manifest["stages"])
         subsets[full] = {**found, "operating_points": manifest.get("operating_points", {})}
     try:
-        return {key: _sound(from_json(FusionParameters, value, "fusion")) for key, value in subsets.items()}
+        return {key: sound(from_json(FusionParameters, value, "fusion")) for key, value in subsets.items()}
     except ValueError as error:
         raise BundleError(f"the manifest's {error}", "E_MANIFEST") from error
-
-
-def _sound(fusion: FusionParameters) -> FusionParameters:
-    """A fusion that can answer, or none at all.
-
-    Raises:
-        ValueError: An input is unknown, or the thresholds are not probabilities that rise from rule_out to rule_in.
-    """
-    for kind, names, known in (
-        ("inputs", (*fusion.inputs, *fusion.coefficients), EXAM_INPUTS),
-        ("lesions.coefficients", fusion.lesions.coefficients, LESION_INPUTS),
-    ):
-        for name in names:
-            if name not in known:
-                raise ValueError(f"fusion.{kind} has the unknown name {name!r}; {nearest(name, known)}")
-    points = fusion.operating_points
-    if fusion.inputs and set(points) != set(POINTS):
-        raise ValueError(f"fusion.operating_points are {sorted(points)}, all of {', '.join(POINTS)} are meant")
-    rising = [points[name].threshold for name in ("rule_out", "rule_in") if name in points]
-    if not all(0 <= point.threshold <= 1 for point in points.values()) or rising != sorted(rising):
-        raise ValueError("fusion.operating_points must be probabilities, rule_out at most rule_in")
-    return fusion
 
 
 def _no_number(text: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cascade.registry import nearest
+
 LESION_INPUTS = ("volume", "peak", "mean", "artery", "in_tree", "near_tree", "agreement")
 """Inputs of the lesion model; each is turned so that more of it speaks for an embolus."""
 
@@ -92,3 +94,25 @@ class FusionParameters:
     def fitted(self) -> bool:
         """Whether there is a model of the exam."""
         return bool(self.inputs) and set(POINTS) <= set(self.operating_points)
+
+
+def sound(fusion: FusionParameters) -> FusionParameters:
+    """A fusion that can answer, or none at all.
+
+    Raises:
+        ValueError: An input is unknown, or the thresholds are not probabilities that rise from rule_out to rule_in.
+    """
+    for kind, names, known in (
+        ("inputs", (*fusion.inputs, *fusion.coefficients), EXAM_INPUTS),
+        ("lesions.coefficients", fusion.lesions.coefficients, LESION_INPUTS),
+    ):
+        for name in names:
+            if name not in known:
+                raise ValueError(f"fusion.{kind} has the unknown name {name!r}; {nearest(name, known)}")
+    points = fusion.operating_points
+    if fusion.inputs and set(points) != set(POINTS):
+        raise ValueError(f"fusion.operating_points are {sorted(points)}, all of {', '.join(POINTS)} are meant")
+    rising = [points[name].threshold for name in ("rule_out", "rule_in") if name in points]
+    if not all(0 <= point.threshold <= 1 for point in points.values()) or rising != sorted(rising):
+        raise ValueError("fusion.operating_points must be probabilities, rule_out at most rule_in")
+    return fusion
