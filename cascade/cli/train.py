@@ -113,6 +113,10 @@ class Looped(Training):
         }
         return replace(self, **fixed, **{name: value for name, value in kept.items() if not getattr(self, name)})
 
+    def beginning(self) -> dict[str, Any]:
+        """What a training begins with, by its arguments: start weights, other stages, whether a run is gone on with."""
+        return {"start": self.start, "base": self.base(), "resume": self.resume is not None}
+
     def settings(self, usual: Mapping[str, Any]) -> dict[str, Any]:
         """The usual settings, or those of the run that is resumed, with the flags and overrides that were given.
 

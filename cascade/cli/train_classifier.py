@@ -52,10 +52,8 @@ class Classifier(Looped):
             out,
             stage=asked.stage,
             net=asked.net,
-            start=asked.start,
             imagenet=asked.imagenet == "yes",
-            base=asked.base(),
-            resume=asked.resume is not None,
+            **asked.beginning(),
             **settings,
         )
         return self.finished(out)

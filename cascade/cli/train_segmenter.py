@@ -48,9 +48,7 @@ class Segmenter(Looped):
             asked.validation,
             out,
             net=asked.net,
-            start=asked.start,
-            base=asked.base(),
-            resume=asked.resume is not None,
+            **asked.beginning(),
             **settings,
         )
         return self.finished(out)
