@@ -4,6 +4,7 @@ import csv
 import multiprocessing
 import time
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -108,17 +109,25 @@ def test_data_that_are_never_finite_end_the_training_with_a_word(tmp_path: Path)
         trained(tmp_path / "run", replace(PLAN, steps=2000, evaluate_every=2000, look_every=1), Spoilt(range(10_000)))
 
 
+def work(folder: Path, plan: Plan, resume: bool, begun: Event) -> None:
+    """Begin or resume a training."""
+    torch.set_num_threads(1)
+    begun.set()
+    seeded(plan)
+    run = Run(folder, {"plan": plan}, resume)
+    fit(network(), Squares(), bce, plan, run, brightness)
+
+
 def in_a_process(folder: Path, plan: Plan, resume: bool) -> multiprocessing.process.BaseProcess:
-    """Begin or resume a training in a process of its own, which can be killed."""
+    """The same in a process of its own, which can be killed; returns when its libraries are loaded.
 
-    def work() -> None:
-        torch.set_num_threads(1)
-        seeded(plan)
-        run = Run(folder, {"plan": plan}, resume)
-        fit(network(), Squares(), bce, plan, run, brightness)
-
-    process = multiprocessing.get_context("fork").Process(target=work)
+    A fresh one: a fork of a process in which other tests left threads may crash.
+    """
+    context = multiprocessing.get_context("spawn")
+    begun = context.Event()
+    process = context.Process(target=work, args=(folder, plan, resume, begun))
     process.start()
+    assert begun.wait(120)
     return process
 
 
@@ -137,8 +146,9 @@ def told(folder: Path) -> list[dict[str, str]]:
 
 def killed_at_random_ends_in_the_same(folder: Path, kills: int, seed: int) -> None:
     plan = replace(PLAN, steps=400, evaluate_every=100, look_every=7, save_minutes=0.0, seed=seed)
+    process = in_a_process(folder / "whole", plan, resume=False)
     began = time.monotonic()
-    in_a_process(folder / "whole", plan, resume=False).join()
+    process.join()
     usual = time.monotonic() - began
     rng = np.random.default_rng(seed)
     process, ended = in_a_process(folder / "killed", plan, resume=False), 0
