@@ -18,7 +18,7 @@ from cascade.errors import UsageError
 
 if TYPE_CHECKING:
     from cascade.bundle import Bundle as Weights
-    from cascade.training.loop import Plan
+    from cascade.training.plan import Plan
 
 Folders = Annotated[tuple[Path, ...], arg(metavar="FOLDER [FOLDER ...]")]
 Count = Annotated[int | None, arg(metavar="INT")]

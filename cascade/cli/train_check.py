@@ -32,8 +32,8 @@ class Check(Command):
             raise UsageError("no data to check; give --data FOLDER")
         for folder in (*self.data, *self.validation):
             existing(folder)
-        from cascade.training.classifier import refuse_shared
         from cascade.training.datasets import open_cases
+        from cascade.training.split import refuse_shared
 
         patients: dict[str, set[str]] = {"data": set(), "validation": set()}
         for side, folders in (("data", self.data), ("validation", self.validation)):

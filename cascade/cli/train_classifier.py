@@ -33,7 +33,7 @@ class Classifier(Looped):
         asked = self.again()
         asked.checked()
         from cascade.training.classifier import PLANES, train_classifier
-        from cascade.training.loop import Plan
+        from cascade.training.plan import Plan
         from classifiers import STAGES
 
         kind: Any = STAGES[asked.stage]

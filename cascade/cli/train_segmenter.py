@@ -29,7 +29,7 @@ class Segmenter(Looped):
         asked.checked()
         from cascade.training.augment import AugmentConfig
         from cascade.training.crops import CropConfig
-        from cascade.training.loop import Plan
+        from cascade.training.plan import Plan
         from cascade.training.segmenter import train_segmenter
         from segmenters.embolus import EmbolusConfig
 

@@ -7,16 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cascade.bundle import Bundle, Network, StageEntry, save
-from cascade.errors import UsageError
+import numpy as np
+
+from cascade.bundle import Bundle, Network, StageEntry
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig
 from cascade.training.case import Case, thin
-from cascade.training.crops import CropConfig, Crops, Judge
+from cascade.training.crops import CropConfig, Judge
 from cascade.training.datasets import open_cases
-from cascade.training.loop import Plan, fit, seeded, start_from
-from cascade.training.losses import embolus_and_artery
-from cascade.training.run import Run, sources
+from cascade.training.finish import Say, finish
+from cascade.training.imbalance import ImbalanceConfig, sampler
+from cascade.training.imbalance.lungs import cut_to_lungs
+from cascade.training.imbalance.ratio import target_ratio
+from cascade.training.loop import fit, seeded, start_from
+from cascade.training.losses import SEGMENTATION, LossConfig, loss_of
+from cascade.training.plan import Plan
+from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
+from cascade.training.scans import answers_of, means, row_of
+from cascade.training.split import refuse_shared
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 
@@ -32,9 +40,14 @@ def train_segmenter(
     base: Bundle | None = None,
     stage: EmbolusConfig = EmbolusConfig(),  # noqa: B008  # frozen
     plan: Plan = Plan(),  # noqa: B008  # frozen
+    loss: LossConfig = SEGMENTATION,
     crops: CropConfig = CropConfig(),  # noqa: B008  # frozen
     augment: AugmentConfig = AugmentConfig(),  # noqa: B008  # frozen
+    imbalance: ImbalanceConfig = ImbalanceConfig(),  # noqa: B008  # frozen
+    fusion: bool = True,
     resume: bool = False,
+    watch: Watch | None = None,
+    say: Say = lambda _: None,
 ) -> Bundle:
     """Train one network of the segmentation stage.
 
@@ -48,9 +61,14 @@ def train_segmenter(
         base: The bundle that supplies the other stages and the stage's other networks.
         stage: How studies are cut.
         plan: How long and how hard.
+        loss: What is learned from; embolus and artery are its outputs.
         crops: Which crops to draw.
         augment: How to change them.
+        imbalance: What is done about emboli being rare.
+        fusion: Whether to fit the fusion afterwards.
         resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
+        watch: Told how it goes.
+        say: Told what a person should know.
 
     Returns:
         The bundle as saved in `out/bundle`.
@@ -58,48 +76,46 @@ def train_segmenter(
     Raises:
         UsageError: A patient stands on both sides of the split, or the run folder is not new (or, to resume, no run).
     """
-    learn, held = (prepared(folders, stage) for folders in (data, validation))
-    refuse_shared_patients(learn, held)
+    if not resume:
+        refuse_used(out)
     arguments = dict(arguments or {})
     seeded(plan)
     network = build(NETWORKS, net, arguments)
+    refuse_no_room(out, network)
+    learn, held = (prepared(folders, stage, imbalance.lungs) for folders in (data, validation))
+    refuse_shared({case.patient for case in learn}, {case.patient for case in held})
     if start is not None:
         start_from(network, start)
-    asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "crops": crops, "augment": augment}
-    counts = {"cases": len(learn), "validation_cases": len(held)}
-    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume)
-    ensemble = EmbolusEnsemble(config=stage)
-    judge = Judge(held, ensemble, workers=plan.workers) if held else None
-    trained = fit(network, Crops(learn, ensemble, crops, augment), embolus_and_artery, plan, run, judge)
+    ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
+    drawn = sampler(learn, ensemble, crops, augment, imbalance)
+    asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
+    asked |= {"crops": crops, "augment": augment, "imbalance": imbalance}
+    counts: dict[str, float] = {"cases": len(learn), "validation_cases": len(held)}
+    counts["target_ratio"] = float(np.mean([target_ratio(case) for case in learn]))
+    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume, watch)
+    judge = Judge(held, ensemble, workers=plan.workers, criterion=criterion) if held else None
+    trained = fit(network, drawn, criterion, plan, run, judge)
     figures = run.figures("best")
+    if judge is not None:
+        run.show(judge.examples(trained))
+        rows = [row_of(case, answer) for case, answer in answers_of(trained, stage, held)]
+        run.table("scans.csv", rows)
+        figures |= means(rows)
     shape = (stage.slices, *stage.tile)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     base = base or Bundle(name=out.name)
     others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if n.name != net]
-    return save(base.with_stage(StageEntry("embolus", stage, (*others, member))), out / "bundle")
+    entry = StageEntry("embolus", stage, (*others, member))
+    return finish(base.with_stage(entry), out, validation, fusion, say)
 
 
-def prepared(folders: Iterable[Path], stage: EmbolusConfig) -> list[Case]:
-    """The cases of some folders at the stage's resolution."""
+def prepared(folders: Iterable[Path], stage: EmbolusConfig, lungs: bool = False) -> list[Case]:
+    """The cases of some folders at the stage's resolution, around the lungs; nothing around them with `lungs`."""
     one_plane = EmbolusEnsemble(config=replace(stage, slices=1))
     cases: list[Case] = []
     for folder in folders:
         for case in open_cases(folder):
+            near = cut_to_lungs(case) if lungs else case
             fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
-            cases.append(thin(case, one_plane, stage.pixel_mm, stage.stride_mm) if fine else case)
+            cases.append(thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near)
     return cases
-
-
-def refuse_shared_patients(learn: Sequence[Case], held: Sequence[Case]) -> None:
-    """Patients are split, never studies.
-
-    Raises:
-        UsageError: One patient is in both.
-    """
-    shared = {case.patient for case in learn} & {case.patient for case in held}
-    if shared:
-        raise UsageError(
-            f"{len(shared)} patients stand in training and validation data, among them {min(shared)!r}; "
-            "move all studies of a patient to one side",
-            "E_SPLIT",
-        )

@@ -9,7 +9,7 @@ from cascade.cli.train_classifier import Classifier
 from cascade.cli.train_segmenter import Segmenter
 from cascade.errors import UsageError
 from cascade.training.crops import CropConfig
-from cascade.training.loop import Plan
+from cascade.training.plan import Plan
 from cascade.training.run import Run, sources
 
 
