@@ -17,8 +17,18 @@ from cascade.runtime.offline import go_offline, settle_ultralytics
 if TYPE_CHECKING:
     from torch import nn
 
-ARCHITECTURES = ("yolo11n.yaml", "yolo11s.yaml", "yolo11m.yaml", "yolov8n.yaml", "yolov8s.yaml")
-"""The descriptions that may be built: files of the Ultralytics package itself. A manifest can name no other."""
+_SIZES = {
+    "yolo11": "nsmlx",
+    "yolo12": "nsmlx",
+    "yolo26": "nsmlx",
+    "yolov5": "nsmlx",
+    "yolov6": "nsmlx",
+    "yolov8": "nsmlx",
+    "yolov9": "tsmce",
+    "yolov10": "nsmblx",
+}
+ARCHITECTURES = tuple(f"{family}{size}.yaml" for family, sizes in _SIZES.items() for size in sizes)
+"""The descriptions that may be built: detectors of the Ultralytics package itself. A manifest can name no other."""
 
 
 def quiet_ultralytics() -> Any:

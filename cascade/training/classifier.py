@@ -90,6 +90,7 @@ def train_classifier(
     loss: LossConfig = LossConfig(),  # noqa: B008  # frozen
     planes: PlaneConfig | None = None,
     most: int = 60,
+    dataset: str | None = None,
     fusion: bool = True,
     resume: bool = False,
     watch: Watch | None = None,
@@ -112,6 +113,7 @@ def train_classifier(
         loss: What is learned from.
         planes: Which slices to draw and how to change them.
         most: Slices of one case at most.
+        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
         fusion: Whether to fit the fusion afterwards.
         resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
         watch: Told how it goes.
@@ -134,22 +136,24 @@ def train_classifier(
     seeded(plan)
     network = build(NETWORKS, net, arguments)
     refuse_no_room(out, network)
-    learn = planes_of((c for folder in data for c in open_cases(folder)), learned, planes, most, plan.seed)
+    learn = planes_of((c for folder in data for c in open_cases(folder, dataset)), learned, planes, most, plan.seed)
     held = [
         plane
         for folder in validation
-        for case in open_cases(folder)
+        for case in open_cases(folder, dataset)
         for plane in collect(with_lung_slices(case), learned, planes.margin, most)
     ]
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
-    if start is not None:
+    if resume:
+        pass  # what it began with is in its state
+    elif start is not None:
         start_from(network, start)
     elif imagenet and hasattr(network, "start_from_imagenet"):
         network.start_from_imagenet()
     asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "loss": loss}
     asked["planes"] = planes
     counts = {"slices": len(learn), "validation_slices": len(held)}
-    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume, watch)
+    run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
     criterion = loss_of(loss)
     judge = Judge(held, learned, QUESTIONS[stage], planes.margin, plan.workers, criterion) if held else None
     change = gas(config.pixel_mm) if stage == "lung_filter" else None
@@ -160,7 +164,7 @@ def train_classifier(
     shape = (3, config.size, config.size)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     whole = (base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,)))
-    return finish(whole, out, validation, fusion, say)
+    return finish(whole, out, validation, dataset, fusion, say)
 
 
 def class_of(target: NDArray[np.float32]) -> str:

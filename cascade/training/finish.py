@@ -15,7 +15,12 @@ Say = Callable[[str], None]
 
 
 def finish(
-    bundle: Bundle, run: Path, validation: Sequence[Path], fusion: bool = True, say: Say = lambda _: None
+    bundle: Bundle,
+    run: Path,
+    validation: Sequence[Path],
+    dataset: str | None = None,
+    fusion: bool = True,
+    say: Say = lambda _: None,
 ) -> Bundle:
     """Write a trained bundle as `RUN/bundle`, with its fusion fitted on the validation exams.
 
@@ -23,6 +28,7 @@ def finish(
         bundle: With the stage that was trained.
         run: The run folder.
         validation: Exams of patients that no network learned from.
+        dataset: Their layout; found by looking by default.
         fusion: Whether to fit.
         say: Told why nothing was fitted.
 
@@ -35,7 +41,7 @@ def finish(
         if not why:
             try:
                 # One write, after the fit: a run that is stopped before has not ended, and fits again.
-                train_fusion(validation, bundle, folder)
+                train_fusion(validation, bundle, folder, dataset=dataset)
             except CascadeError as error:
                 why = error.text
         if why:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BINS = 100
 """Of probability, 0..1; the middle is where answers are told apart."""
 
+_SHARES = ("accuracy", "ap", "auc", "balanced", "brier", "dice", "f1", "precision", "recall", "score")
+_NOT_DRAWN = ("epoch", "step", "minutes", "not_finite", "prevalence", "all_yes")
+
 Rows = Sequence[Mapping[str, float]]
 
 
@@ -76,16 +79,33 @@ def rates(answers: NDArray[np.int64]) -> dict[str, float]:
     }
 
 
+def panels(names: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of `results.csv` that are drawn into one plot, by its title: losses, and the shares of a question."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        *question, kind = name.rsplit("_", 1)
+        if kind == "loss":
+            found.setdefault("loss", []).append(name)
+        elif kind in _SHARES:
+            found.setdefault(question[0] if question else "all", []).append(name)
+        elif name not in _NOT_DRAWN and not name.endswith(tuple(f"_{one}" for one in _NOT_DRAWN)):
+            found[name] = [name]
+    return found
+
+
 def draw_results(path: Path, epochs: Rows) -> None:
     """The columns of `results.csv` over the steps."""
-    names = [name for name in epochs[0] if name not in ("epoch", "step", "minutes")]
-    columns = min(len(names), 5)
-    figure, axes = figure_of(math.ceil(len(names) / columns), columns)
-    for name, axis in zip(names, axes, strict=False):
-        axis.plot([row["step"] for row in epochs], [row[name] for row in epochs], marker=".")
-        axis.set_title(name)
+    drawn = panels(list(epochs[0]))
+    columns = min(len(drawn), 4)
+    figure, axes = figure_of(math.ceil(len(drawn) / columns), columns)
+    for (title, names), axis in zip(drawn.items(), axes, strict=False):
+        for name in names:
+            axis.plot([row["step"] for row in epochs], [row[name] for row in epochs], marker=".", label=name)
+        axis.set_title(title)
         axis.set_xlabel("step")
-    for axis in axes[len(names) :]:
+        if len(names) > 1:
+            axis.legend(fontsize=6)
+    for axis in axes[len(drawn) :]:
         axis.set_visible(False)
     save_figure(figure, path)
 

@@ -75,15 +75,12 @@ class Run:
         if not self._leads:
             return
         if resume:
-            refuse_unless_stopped(folder)
+            refuse_unless_begun(folder)
+            if not self.state.is_file():
+                raise UsageError(f"the run {folder} was stopped before its first step; start a new one", "E_RESUME")
             return
         refuse_used(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        plain = {k: to_json(v) for k, v in arguments.items()}
-        import yaml
-
-        text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True)
-        write_bytes(folder / "args.yaml", text.encode())
+        write_args(folder, arguments)
 
     @property
     def seconds(self) -> float:
@@ -189,9 +186,7 @@ class Run:
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table, whole or not at all."""
         if self._leads and rows:
-            text = io.StringIO()
-            _write(text, rows, head=True)
-            write_bytes(self.folder / name, text.getvalue().encode())
+            write_table(self.folder / name, rows)
 
     def _kept(self, name: str) -> Any:
         return json.loads((self.folder / "checkpoints" / name / "state.json").read_text())
@@ -206,13 +201,30 @@ class Run:
         write_events(self._events, row)
 
 
+def write_args(folder: Path, arguments: Mapping[str, Any]) -> None:
+    """Write `args.yaml` into a run folder, which is made where it is not there: dataclasses or plain values by name."""
+    import yaml
+
+    plain = {name: to_json(value) for name, value in arguments.items()}
+    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    write_bytes(folder / "args.yaml", text.encode())
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table, whole or not at all."""
+    text = io.StringIO()
+    _write(text, rows, head=True)
+    write_bytes(path, text.getvalue().encode())
+
+
 def sources(
-    data: Iterable[Path], validation: Iterable[Path], start: Path | None, base: Bundle | None
+    data: Iterable[Path], validation: Iterable[Path], dataset: str | None, start: Path | None, base: Bundle | None
 ) -> dict[str, Any]:
     """Where a run's cases and first weights come from, for `args.yaml`: enough to resume it from another folder."""
     return {
         "data": [str(folder.resolve()) for folder in data],
         "validation": [str(folder.resolve()) for folder in validation],
+        "dataset": dataset,
         "start": str(start.resolve()) if start else None,
         "bundle": str(base.folder.resolve()) if base and base.folder else None,
     }
@@ -226,7 +238,7 @@ def asked(folder: Path) -> dict[str, Any]:
     """
     import yaml
 
-    refuse_unless_stopped(folder)
+    refuse_unless_begun(folder)
     return dict(yaml.safe_load((folder / "args.yaml").read_text()))
 
 
@@ -254,18 +266,16 @@ def refuse_no_room(folder: Path, network: nn.Module) -> None:
         raise OutputError("E_NO_ROOM", text)
 
 
-def refuse_unless_stopped(folder: Path) -> None:
+def refuse_unless_begun(folder: Path) -> None:
     """Resume only what was begun and has not ended.
 
     Raises:
-        UsageError: The folder is no run, has no state yet, or holds a finished run.
+        UsageError: The folder is no run, or holds a finished run.
     """
     if not (folder / "args.yaml").is_file():
         raise UsageError(f"{folder} is no training run; there is nothing to resume", "E_RESUME")
     if (folder / "bundle" / "manifest.json").is_file():
         raise UsageError(f"the run {folder} has ended; its bundle is {folder / 'bundle'}", "E_RESUME")
-    if not (folder / "checkpoints" / "state.safetensors").is_file():
-        raise UsageError(f"the run {folder} was stopped before its first step; start a new one", "E_RESUME")
 
 
 def _cut(path: Path, last: int) -> list[dict[str, float]]:

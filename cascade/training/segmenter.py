@@ -44,6 +44,7 @@ def train_segmenter(
     crops: CropConfig = CropConfig(),  # noqa: B008  # frozen
     augment: AugmentConfig = AugmentConfig(),  # noqa: B008  # frozen
     imbalance: ImbalanceConfig = ImbalanceConfig(),  # noqa: B008  # frozen
+    dataset: str | None = None,
     fusion: bool = True,
     resume: bool = False,
     watch: Watch | None = None,
@@ -65,6 +66,7 @@ def train_segmenter(
         crops: Which crops to draw.
         augment: How to change them.
         imbalance: What is done about emboli being rare.
+        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
         fusion: Whether to fit the fusion afterwards.
         resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
         watch: Told how it goes.
@@ -82,9 +84,9 @@ def train_segmenter(
     seeded(plan)
     network = build(NETWORKS, net, arguments)
     refuse_no_room(out, network)
-    learn, held = (prepared(folders, stage, imbalance.lungs) for folders in (data, validation))
+    learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
-    if start is not None:
+    if start is not None and not resume:
         start_from(network, start)
     ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
     drawn = sampler(learn, ensemble, crops, augment, imbalance)
@@ -92,7 +94,7 @@ def train_segmenter(
     asked |= {"crops": crops, "augment": augment, "imbalance": imbalance}
     counts: dict[str, float] = {"cases": len(learn), "validation_cases": len(held)}
     counts["target_ratio"] = float(np.mean([target_ratio(case) for case in learn]))
-    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume, watch)
+    run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
     judge = Judge(held, ensemble, workers=plan.workers, criterion=criterion) if held else None
     trained = fit(network, drawn, criterion, plan, run, judge)
     figures = run.figures("best")
@@ -106,15 +108,17 @@ def train_segmenter(
     base = base or Bundle(name=out.name)
     others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if n.name != net]
     entry = StageEntry("embolus", stage, (*others, member))
-    return finish(base.with_stage(entry), out, validation, fusion, say)
+    return finish(base.with_stage(entry), out, validation, dataset, fusion, say)
 
 
-def prepared(folders: Iterable[Path], stage: EmbolusConfig, lungs: bool = False) -> list[Case]:
+def prepared(
+    folders: Iterable[Path], stage: EmbolusConfig, lungs: bool = False, dataset: str | None = None
+) -> list[Case]:
     """The cases of some folders at the stage's resolution, around the lungs; nothing around them with `lungs`."""
     one_plane = EmbolusEnsemble(config=replace(stage, slices=1))
     cases: list[Case] = []
     for folder in folders:
-        for case in open_cases(folder):
+        for case in open_cases(folder, dataset):
             near = cut_to_lungs(case) if lungs else case
             fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
             cases.append(thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near)

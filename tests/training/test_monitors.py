@@ -10,7 +10,7 @@ from torch import nn
 from cascade.training.curves import precision_recall, reliability, roc
 from cascade.training.loop import fit
 from cascade.training.losses import bce
-from cascade.training.monitors import BINS, Verdict, confusion, rates, tally
+from cascade.training.monitors import BINS, Verdict, confusion, panels, rates, tally
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from tests.training.test_loop import Squares, rows
@@ -51,6 +51,27 @@ def test_curves_are_those_of_the_answers() -> None:
     assert told == pytest.approx([0.005, 0.605, 0.995])
     assert so == pytest.approx([0, 1 / 3, 1])
     assert count.tolist() == [6, 3, 3]
+
+
+def test_losses_and_the_shares_of_a_question_are_drawn_together() -> None:
+    names = [
+        "epoch",
+        "step",
+        "train_loss",
+        "loss",
+        "lung_auc",
+        "lung_f1",
+        "lung_prevalence",
+        "lung_f1_all_yes",
+        "f1",
+        "false_ml",
+    ]
+    assert panels(names) == {
+        "loss": ["train_loss", "loss"],
+        "lung": ["lung_auc", "lung_f1"],
+        "all": ["f1"],
+        "false_ml": ["false_ml"],
+    }
 
 
 def test_a_run_of_two_epochs_shows_both(tmp_path: Path) -> None:

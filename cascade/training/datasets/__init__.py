@@ -23,22 +23,34 @@ class Layout(Protocol):
         ...
 
 
-LAYOUTS: tuple[Layout, ...] = (stored, simulated, slices, labelled, scans)
+LAYOUTS: dict[str, Layout] = {
+    "stored": stored,
+    "simulated": simulated,
+    "slices": slices,
+    "labelled": labelled,
+    "scans": scans,
+}
 
 
-def open_cases(folder: Path) -> Iterator[Case]:
+def open_cases(folder: Path, layout: str | None = None) -> Iterator[Case]:
     """The cases of a folder, one at a time.
 
     A folder of `*.case` files, a set that `cascade simulate` wrote, a labelled study or a folder of them (`ct/` with
     `embolus.nii.gz`), single slices with `labels.csv`, or a folder of unlabelled DICOM scans, which are taken to show
     no embolism.
 
+    Args:
+        folder: Of the set.
+        layout: A name of `LAYOUTS`; found by looking by default.
+
     Raises:
         InputError: The folder has none of these layouts.
     """
-    for layout in LAYOUTS:
-        if layout.fits(folder):
-            return layout.cases(folder)
+    if layout is not None:
+        return LAYOUTS[layout].cases(folder)
+    for one in LAYOUTS.values():
+        if one.fits(folder):
+            return one.cases(folder)
     raise InputError(
         "E_NO_DATASET",
         f"{folder.name!r} is no data set this version reads; expected *.case files, index.csv of simulated studies, "
