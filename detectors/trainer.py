@@ -6,6 +6,8 @@ Its checkpoints are `.pt` files, which are pickles: only those of the run's own 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,7 +58,9 @@ def run_trainer(
 
     model.add_callback("on_fit_epoch_end", epoch)
     model.add_callback("on_model_save", lambda one: keep(one.last))
-    model.train(data=str(run_dir / "pictures" / "data.yaml"), **asked)
+    # It draws its bars on stdout, which is for data.
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        model.train(data=str(run_dir / "pictures" / "data.yaml"), **asked)
     return model.model, figures_of(model.trainer.metrics)
 
 

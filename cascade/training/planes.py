@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cascade.bench.statistics import auc
+from cascade.errors import UsageError
 from cascade.geometry import AIR_HU
 from cascade.stage import Learned
 from cascade.training.augment import AugmentConfig, intensity
@@ -79,6 +80,22 @@ class PlaneConfig:
     crop: float = 0.25
     density: tuple[float, float] = (0.4, 2.0)
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(noise_hu=80, blur=2.5, shift_hu=40))
+
+    def __post_init__(self) -> None:
+        """Refuse what no slice can be drawn by."""
+        for name in ("quarter_turns", "mirror", "crop"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"planes.{name} is {getattr(self, name)}; it must be from 0 to 1", "E_PLANES")
+        for name in ("margin", "rotate_degrees", "shift"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"planes.{name} is {getattr(self, name)}; it must not be negative", "E_PLANES")
+        for name in ("scale", "density"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise UsageError(f"planes.{name} is {[low, high]}; both must be over 0, in order", "E_PLANES")
+        for name in ("shares", "kinds"):
+            if any(not share >= 0 for share in getattr(self, name).values()):
+                raise UsageError(f"planes.{name} is {dict(getattr(self, name))}; none may be negative", "E_PLANES")
 
 
 def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list[Plane]:

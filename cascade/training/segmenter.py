@@ -22,6 +22,7 @@ from cascade.training.imbalance.ratio import target_ratio
 from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import SEGMENTATION, LossConfig, loss_of
 from cascade.training.plan import Plan
+from cascade.training.ranks import world
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
 from cascade.training.scans import answers_of, means, row_of
 from cascade.training.split import refuse_shared
@@ -98,7 +99,8 @@ def train_segmenter(
     judge = Judge(held, ensemble, workers=plan.workers, criterion=criterion) if held else None
     trained = fit(network, drawn, criterion, plan, run, judge)
     figures = run.figures("best")
-    if judge is not None:
+    if judge is not None and world().leads:
+        trained = trained.to(world().device)
         run.show(judge.examples(trained))
         rows = [row_of(case, answer) for case, answer in answers_of(trained, stage, held)]
         run.table("scans.csv", rows)
