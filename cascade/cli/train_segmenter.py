@@ -18,7 +18,7 @@ class Segmenter(Looped):
         cascade-train segmenter --resume RUN
         cascade-train segmenter 'loss.terms={dice: 1, focal: 20}' imbalance.replicate=0.3 --data SET --bundle weights
         cascade-train segmenter plan.little_sample=8 --steps 400 --data SET -o PROOF
-        torchrun --nproc-per-node 4 -m cascade.cli.train segmenter plan.batch=64 --data SET -o RUN
+        torchrun --nproc-per-node 4 --no-python cascade-train segmenter plan.batch=64 --data SET -o RUN
 
     Attributes:
         net: Name of the network, such as attention_resunet or tiny_attention_resunet; a wrong one names the nearest.

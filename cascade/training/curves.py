@@ -42,10 +42,10 @@ def reliability(answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.float
 
 def draw_curves(folder: Path, answers: Mapping[str, Answers]) -> None:
     """`roc.png`, `precision_recall.png` and `reliability.png`, with a plot for each question."""
-    for name, label, curve in (
-        ("roc", "false alarms, found", roc),
-        ("precision_recall", "found, right alarms", precision_recall),
-        ("reliability", "told, so", lambda one: reliability(one)[:2]),
+    for name, across, up, curve in (
+        ("roc", "1 - specificity", "sensitivity", roc),
+        ("precision_recall", "recall", "precision", precision_recall),
+        ("reliability", "probability told", "share that is so", lambda one: reliability(one)[:2]),
     ):
         figure, axes = figure_of(1, len(answers))
         for (question, counts), axis in zip(answers.items(), axes, strict=True):
@@ -54,7 +54,9 @@ def draw_curves(folder: Path, answers: Mapping[str, Answers]) -> None:
                 axis.plot([0, 1], [0, 1], color="grey", linewidth=0.7, linestyle="--")
             axis.set_xlim(-0.02, 1.02)
             axis.set_ylim(-0.02, 1.02)
-            axis.set_title(f"{question}: {label}")
+            axis.set_title(question)
+            axis.set_xlabel(across)
+            axis.set_ylabel(up)
         save_figure(figure, folder / f"{name}.png")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from cascade.findings import Findings
 from cascade.reference import find_lungs
 from cascade.study import Study
 from cascade.training.datasets import open_cases
+from cascade.training.examples import Example, draw_examples
 from cascade.training.finish import Say, finish
-from cascade.training.monitors import draw_results
+from cascade.training.monitors import draw_results, events, write_events
 from cascade.training.run import refuse_used, sources, write_args, write_table
 from cascade.weights_file import pack
 from detectors.lung_detector import LungDetectorConfig, from_rows
@@ -78,35 +80,48 @@ def train_lung_detector(
     blob = pack(trained.state, "yolo", trained.arguments)
     network = Network("yolo", trained.arguments, blob, (3, config.size, config.size), trained.figures)
     bundle = (base or Bundle(name=out.name)).with_stage(StageEntry("lung_detector", config, (network,)))
-    held = {"lung_containment": containment(bundle, _studies(validation, dataset))}
-    network = Network("yolo", trained.arguments, blob, network.input, {**trained.figures, **held})
-    say(f"{100 * held['lung_containment']:.1f} % of the lungs lie in the region found")
+    inside, examples = containment(bundle, _studies(validation, dataset))
+    draw_examples(out / "predictions", examples)
+    say(f"{100 * inside:.1f} % of the lungs lie in the boxes found")
+    network = replace(network, figures={**trained.figures, "lung_containment": round(inside, 4)})
     bundle = bundle.with_stage(StageEntry("lung_detector", config, (network,)))
     return finish(bundle, out, validation, dataset, fusion, say)
 
 
-def containment(bundle: Bundle, studies: Iterator[tuple[Study, None]]) -> float:
-    """The mean share of the lungs, as the threshold finder sees them, that lies in the network's boxes of their slice.
+def containment(bundle: Bundle, studies: Iterable[tuple[Study, None]], most: int = 4) -> tuple[float, list[Example]]:
+    """How far the network's boxes hold the lungs, as the threshold finder sees them, of the slices that are looked at.
 
-    Of the slices that the stage looks at; single slices are left out. The stage's own region would say nothing: it
-    holds the finder's lungs by its making.
+    Single slices are left out. The stage's own region would say nothing: it holds the finder's lungs by its making.
+
+    Args:
+        bundle: With the detector.
+        studies: Whole chests.
+        most: Pictures of so many studies.
+
+    Returns:
+        The mean over the studies of the share of the lungs that lies in boxes, and the middle slices of some.
     """
     (stage,) = bundle.open("torch", "cpu", only=["lung_detector"])
-    shares = []
+    shares: list[float] = []
+    examples: list[Example] = []
     for study, _ in studies:
         lungs = find_lungs(study).mask
+        frames = stage.frames(study, Findings(study.grid)) if len(lungs) >= _WHOLE else []
         inside, found = 0, 0
-        for frame in stage.frames(study, Findings(study.grid)) if len(lungs) >= _WHOLE else ():
-            within = np.zeros(lungs.shape[1:], bool)
-            rows = stage.predict(stage.view(study, frame)[None])[0]
+        for i, frame in enumerate(frames):
+            view, within = stage.view(study, frame), np.zeros(lungs.shape[1:], np.uint8)
+            rows = stage.predict(view[None])[0]
             for x0, y0, x1, y1 in from_rows(rows, frame, study.grid.shape, stage.config):
                 if np.isfinite(x0):
-                    within[round(y0) : round(y1), round(x0) : round(x1)] = True
-            inside += int((lungs[frame.z] & within).sum())
+                    within[round(y0) : round(y1), round(x0) : round(x1)] = 1
+            inside += int((lungs[frame.z] & (within > 0)).sum())
             found += int(lungs[frame.z].sum())
+            if i == len(frames) // 2 and len(examples) < most:
+                maps = (frame.cut(one.astype(np.uint8), fill=0) for one in (lungs[frame.z], within))
+                examples.append(Example(f"slice {frame.z}", view[0], *maps))
         if found:
             shares.append(inside / found)
-    return float(np.mean(shares)) if shares else 0.0
+    return (float(np.mean(shares)) if shares else 0.0), examples
 
 
 def _show(out: Path) -> None:
@@ -117,6 +132,9 @@ def _show(out: Path) -> None:
     table = [{**row, "step": number} for number, row in sorted(epochs.items())]
     write_table(out / "results.csv", table)
     draw_results(out / "results.png", table)
+    writer = events(out, 0)
+    for row in table if writer is not None else ():
+        write_events(writer, row)
 
 
 def _studies(folders: Sequence[Path], dataset: str | None) -> Iterator[tuple[Study, None]]:

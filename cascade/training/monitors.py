@@ -128,6 +128,15 @@ def draw_epoch(folder: Path, steps: Rows, epochs: Rows, verdict: Verdict) -> Non
         _draw_probabilities(folder / f"prob_distribution_epoch_{number}.png", verdict)
 
 
+def events(folder: Path, first: int) -> Any:
+    """A writer of TensorBoard events from a step on; None without the package's extra "train", which brings it."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=first)
+
+
 def write_events(writer: Any, epoch: Mapping[str, float]) -> None:
     """An epoch's row as TensorBoard scalars."""
     for name, value in epoch.items():

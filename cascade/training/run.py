@@ -21,7 +21,7 @@ from cascade.config import to_json
 from cascade.errors import UsageError
 from cascade.training.curves import draw_curves
 from cascade.training.examples import Example, draw_examples
-from cascade.training.monitors import Verdict, draw_epoch, draw_results, write_events
+from cascade.training.monitors import Verdict, draw_epoch, draw_results, events, write_events
 from cascade.training.ranks import world
 from cascade.training.state import Progress
 from cascade.writing.files import OutputError, write_bytes
@@ -192,13 +192,10 @@ class Run:
         return json.loads((self.folder / "checkpoints" / name / "state.json").read_text())
 
     def _tell(self, row: Mapping[str, float]) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:  # the package's extra "train" brings it
-            return
         if self._events is None:
-            self._events = SummaryWriter(str(self.folder), purge_step=int(row["step"]))
-        write_events(self._events, row)
+            self._events = events(self.folder, int(row["step"]))
+        if self._events is not None:
+            write_events(self._events, row)
 
 
 def write_args(folder: Path, arguments: Mapping[str, Any]) -> None:
