@@ -66,7 +66,7 @@ def rates(answers: NDArray[np.int64]) -> dict[str, float]:
     F1 says little by itself: beside it stand the share of what is there (prevalence), and the F1 that "yes" to
     everything would have.
     """
-    (true_no, false_yes), (false_no, true_yes) = confusion(answers).astype(float)
+    (true_no, false_yes), (false_no, true_yes) = confusion(answers).astype(float).tolist()
     there, count = true_yes + false_no, true_no + false_yes + false_no + true_yes
     prevalence = there / max(count, 1.0)
     return {
