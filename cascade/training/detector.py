@@ -13,7 +13,6 @@ import numpy as np
 from cascade.bundle import Bundle, Network, StageEntry
 from cascade.findings import Findings
 from cascade.reference import find_lungs
-from cascade.study import Study
 from cascade.training.datasets import open_cases
 from cascade.training.examples import Example, draw_examples
 from cascade.training.finish import Say, finish
@@ -21,7 +20,7 @@ from cascade.training.monitors import draw_results, events, write_events
 from cascade.training.run import refuse_used, sources, write_args, write_table
 from cascade.weights_file import pack
 from detectors.lung_detector import LungDetectorConfig, from_rows
-from detectors.training import DetectorTraining, train_detector
+from detectors.training import DetectorTraining, Labelled, train_detector
 
 _WHOLE = 10
 """Slices from which on a study is a chest, in which lungs can be found by threshold."""
@@ -88,7 +87,7 @@ def train_lung_detector(
     return finish(bundle, out, validation, dataset, fusion, say)
 
 
-def containment(bundle: Bundle, studies: Iterable[tuple[Study, None]], most: int = 4) -> tuple[float, list[Example]]:
+def containment(bundle: Bundle, studies: Iterable[Labelled], most: int = 4) -> tuple[float, list[Example]]:
     """How far the network's boxes hold the lungs, as the threshold finder sees them, of the slices that are looked at.
 
     Single slices are left out. The stage's own region would say nothing: it holds the finder's lungs by its making.
@@ -137,7 +136,7 @@ def _show(out: Path) -> None:
         write_events(writer, row)
 
 
-def _studies(folders: Sequence[Path], dataset: str | None) -> Iterator[tuple[Study, None]]:
+def _studies(folders: Sequence[Path], dataset: str | None) -> Iterator[Labelled]:
     for folder in folders:
         for case in open_cases(folder, dataset):
             yield case.study, None

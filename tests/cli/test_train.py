@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -95,6 +96,25 @@ def test_a_full_disk_is_seen_before_anything_is_read(
     assert not (tmp_path / "run").exists()
 
 
+TINY = ["arguments={width: 4, levels: 2}", "crops.size=[32,32]", "plan.evaluate_every=2", "plan.workers=0"]
+
+
+def test_a_disk_that_runs_full_ends_the_training_with_one_sentence_and_no_half_files(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    command = ["segmenter", *TINY, "--net", "tiny_attention_resunet", "--steps", "2", "--data", str(data)]
+    # No file may grow beyond what args.yaml takes.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, before[1]))
+    try:
+        assert main([*command, "-o", str(tmp_path / "run")]) == 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: E_OUTPUT: state.safetensors cannot be written")
+    assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == ["args.yaml"]
+
+
 @pytest.mark.parametrize("command", ["segmenter", "classifier", "detector"])
 def test_data_that_cannot_be_read_leave_no_run_behind(
     command: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -144,8 +164,7 @@ def test_a_stage_may_be_written_with_a_hyphen() -> None:
 def test_a_line_an_evaluation_is_said_where_no_terminal_looks(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ["arguments={width: 4, levels: 2}", "crops.size=[32,32]", "plan.evaluate_every=2", "plan.workers=0"]
-    command = ["segmenter", *settings, "--net", "tiny_attention_resunet", "--epochs", "2", "--batch-size", "1"]
+    command = ["segmenter", *TINY, "--net", "tiny_attention_resunet", "--epochs", "2", "--batch-size", "1"]
     assert main([*command, "--data", str(data), "-o", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in said] == ["step 2 of 4", "step 4 of 4", said[-1].split(",")[0]]

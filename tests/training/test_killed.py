@@ -107,6 +107,8 @@ def killed_and_resumed_ends_in_the_same(stage: str, folder: Path, kills: int) ->
         assert all(torch.equal(whole[name], killed[name]) for name in whole)
     for table in ("steps.csv", "results.csv", *(["scans.csv"] if stage == "segmenter" else [])):
         assert told(folder / "whole" / table) == told(folder / "killed" / table)
+    for picture in ("predictions/0.png", "plots/roc.png", "plots/reliability.png", "results.png"):
+        assert (folder / "killed" / picture).is_file()
     (blob,) = (folder / "whole" / "bundle").glob("*.safetensors")
     whole, killed = (load_file(folder / name / "bundle" / blob.name) for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
