@@ -32,6 +32,8 @@ WIDE_MM, BELOW_MM = 9.0, 5.0
 """A ventricle holds a ball of this radius, this far below the middle of the branches."""
 BRIGHTEST = 1.6
 """What is brighter than the arteries' median by this factor is a vein full of contrast, or metal."""
+APART_MM = 8.0
+"""Painted clots lie at least this far from those that a reader outlined."""
 SMEAR = 3
 """Voxels of the canvas that the scanner smears a vessel's brightness over."""
 
@@ -55,12 +57,15 @@ class Arteries:
     zoom: tuple[float, float, float]
 
 
-def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest: float = 0.55) -> Arteries:
+def find_arteries(
+    study: Study, arteries: Field, emboli: Field | None = None, threshold: float = 0.5, darkest: float = 0.55
+) -> Arteries:
     """What of a scan's arteries is bright enough to paint clots into.
 
     Args:
         study: A contrast-enhanced scan.
         arteries: Artery probability, as the segmentation stage records it.
+        emboli: What a reader outlined in the scan; painted clots keep away from it.
         threshold: Least probability.
         darkest: Least HU, as a share of the arteries' median HU: what is darker may be a clot already, or no artery.
 
@@ -80,6 +85,10 @@ def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest
     level = float(np.median(smooth[ndimage.binary_erosion(inside)]))
     inside &= (smooth >= max(darkest * level, 100.0)) & (smooth <= BRIGHTEST * level)
     inside = _without_heart(inside)
+    if emboli is not None:
+        drawn = emboli.full(study.grid.shape)[around.slices] > 0
+        reach = ndimage.distance_transform_edt(~drawn, study.grid.spacing) <= APART_MM
+        inside &= _to_canvas(reach.astype(np.float32), zoom) < 0.5
     inside = cc3d.largest_k(inside.astype(np.uint8), k=1, connectivity=26) > 0
     if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
         raise PhantomError("the scan's arteries are too dark or too broken up to paint clots into")
@@ -100,7 +109,7 @@ def paint_onto(
 
     Args:
         study: The scan that `arteries` were found in.
-        truth: What is known of it; its lungs stay.
+        truth: What is known of it; its lungs stay, and so do emboli that a reader outlined.
         arteries: Where clots may lie.
         config: Number, volume and HU of the clots.
         seed: Everything random follows from it.
@@ -131,6 +140,11 @@ def paint_onto(
         ndimage.grey_dilation(numbers, size=(3, 3, 3)).astype(np.float32), arteries.zoom, shape, order=0
     )
     labels[part] = np.where(solid, nearest, 0)
+    if truth.embolus is not None:
+        drawn = truth.embolus.full(hu.shape) > 0
+        own = cc3d.connected_components(drawn.astype(np.uint8), connectivity=26)
+        mask[drawn] = 255
+        labels = np.where(own > 0, own + int(labels.max()), labels).astype(np.uint8)
     right, left = _halves(truth, hu.shape)
     lesions, labels = lesions_of(study.grid, labels, {c.number: c.place for c in clots}, right, left)
     everything = Box(0, hu.shape[0], 0, hu.shape[1], 0, hu.shape[2])

@@ -41,21 +41,30 @@ def truth(study: Study, mask: Path) -> Findings:
     Raises:
         InputError: The mask lies on another grid than the study.
     """
+    embolus = on_grid_of(study, mask)
+    return Findings(
+        study.grid,
+        lungs=lungs(study),
+        embolus=embolus,
+        exam=Exam("positive" if embolus.values.any() else "negative"),
+    )
+
+
+def on_grid_of(study: Study, mask: Path) -> Field:
+    """A NIfTI mask (RAS affine) as a field of a study: 255 where it is not 0.
+
+    Raises:
+        InputError: It lies on another grid than the study.
+    """
     import nibabel as nib
 
     image: Any = nib.load(mask)
     ras_to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
     grid = Grid.from_source(image.shape, ras_to_lps @ image.affine)
     if grid.shape != study.grid.shape or not np.allclose(grid.affine, study.grid.affine, atol=0.1):
-        raise InputError("E_MASK_GRID", f"the mask beside {mask.parent.name} lies on another grid than its slices")
-    embolus = grid.to_grid(np.asarray(image.dataobj)) > 0
-    whole = Box(0, grid.shape[0], 0, grid.shape[1], 0, grid.shape[2])
-    return Findings(
-        study.grid,
-        lungs=lungs(study),
-        embolus=Field((embolus * 255).astype(np.uint8), whole),
-        exam=Exam("positive" if embolus.any() else "negative"),
-    )
+        raise InputError("E_MASK_GRID", f"{mask} lies on another grid than its study; resample it to the study's")
+    inside = grid.to_grid(np.asarray(image.dataobj)) > 0
+    return Field((inside * 255).astype(np.uint8), Box(0, grid.shape[0], 0, grid.shape[1], 0, grid.shape[2]))
 
 
 def lungs(study: Study) -> Lungs:
