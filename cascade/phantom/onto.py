@@ -28,12 +28,16 @@ from cascade.study import Study
 CANVAS_MM = 1.0
 TISSUE_HU = 40.0
 LEAST_ML = 8.0
+THICK_MM, SURE = 4.0, 0.75
+"""Least probability of an artery that holds a ball of this radius."""
 WIDE_MM, BELOW_MM = 9.0, 5.0
 """A ventricle holds a ball of this radius, this far below the middle of the branches."""
 BRIGHTEST = 1.6
 """What is brighter than the arteries' median by this factor is a vein full of contrast, or metal."""
 APART_MM = 8.0
 """Painted clots lie at least this far from those that a reader outlined."""
+NEAR_MM = 2.0
+"""Standard deviation of the neighbourhood that blood's brightness is averaged over."""
 SMEAR = 3
 """Voxels of the canvas that the scanner smears a vessel's brightness over."""
 
@@ -80,11 +84,12 @@ def find_arteries(
     around = around.grow((3, round(8 / spacing[1]), round(8 / spacing[2])), study.grid.shape)
     zoom = (spacing[0] / CANVAS_MM, spacing[1] / CANVAS_MM, spacing[2] / CANVAS_MM)
     hu = _to_canvas(study.hu[around.slices].astype(np.float32), zoom)
-    inside = _to_canvas(mask[around.slices].astype(np.float32), zoom) >= 0.5
+    probability = _to_canvas(arteries.full(study.grid.shape)[around.slices].astype(np.float32) / 255, zoom)
+    inside = probability >= threshold
     smooth = ndimage.gaussian_filter(hu, 0.8)
     level = float(np.median(smooth[ndimage.binary_erosion(inside)]))
     inside &= (smooth >= max(darkest * level, 100.0)) & (smooth <= BRIGHTEST * level)
-    inside = _without_heart(inside)
+    inside = _without_heart(_surely(inside, probability))
     if emboli is not None:
         drawn = emboli.full(study.grid.shape)[around.slices] > 0
         reach = ndimage.distance_transform_edt(~drawn, study.grid.spacing) <= APART_MM
@@ -167,6 +172,16 @@ def _halves(truth: Findings, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_],
     return right, ~right
 
 
+def _surely(inside: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The arteries without thick parts that are not sure: aorta and cava, where they are as bright and touch."""
+    thick = ndimage.distance_transform_edt(inside) >= THICK_MM / CANVAS_MM
+    if not thick.any():
+        return inside
+    thick = inside & (ndimage.distance_transform_edt(~thick) < THICK_MM / CANVAS_MM)
+    sure = ndimage.binary_dilation(thick & (probability >= SURE), iterations=2)
+    return np.asarray(inside & (sure | ~thick))
+
+
 def _without_heart(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The arteries without what is wide and lies below most of their branches: ventricle, not trunk."""
     core = ndimage.distance_transform_edt(inside) >= WIDE_MM / CANVAS_MM
@@ -197,8 +212,9 @@ def _blood(hu: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.flo
     core = ndimage.binary_erosion(inside)
     core = (core if core.sum() > 500 else inside).astype(np.float32)
     level = float(hu[core > 0].mean())
-    near = ndimage.gaussian_filter(hu * core, 4.0) + 1e-3 * level
-    return np.asarray(near / (ndimage.gaussian_filter(core, 4.0) + 1e-3), np.float32)
+    # Near enough for blood that mixes unevenly: a clot that takes away more than there is would be darker than fat.
+    near = ndimage.gaussian_filter(hu * core, NEAR_MM / CANVAS_MM) + 1e-3 * level
+    return np.asarray(near / (ndimage.gaussian_filter(core, NEAR_MM / CANVAS_MM) + 1e-3), np.float32)
 
 
 def _share(hu: NDArray[np.float32], blood: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:

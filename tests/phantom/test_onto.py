@@ -63,6 +63,18 @@ def test_the_lesions_of_a_painted_scan_are_listed_with_their_volume() -> None:
     assert sum(lesion.voxels for lesion in truth.lesions) == np.count_nonzero(truth.lesion_mask())
 
 
+def test_clots_that_touch_take_the_blood_at_their_rims_away_once() -> None:
+    study, arteries = scan()
+    found = find_arteries(study, arteries)
+    many = Simulation(emboli=(15, 15), burden_ml=(20.0, 60.0))
+    for seed in range(4):
+        painted, truth = paint_onto(study, Findings(study.grid), found, many, seed)
+        assert len(truth.lesions or ()) > 2
+        # 40 HU and ten deviations of the noise; what was taken away twice is darker than fat.
+        assert painted.hu.min() > -100
+        assert painted.hu[truth.mask()].min() > -20
+
+
 def test_the_same_seed_paints_the_same_clots() -> None:
     study, arteries = scan()
     found = find_arteries(study, arteries)
