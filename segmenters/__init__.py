@@ -21,5 +21,6 @@ NETWORKS: dict[str, str] = {
     "nfn_plus": "segmenters.nfn_plus:NFNPlus",
     "u2net": "segmenters.u2net:U2Net",
     "u2netp": "segmenters.u2net:U2NetP",
+    "artery_aware_3d": "segmenters.artery_aware_3d:ArteryAware3D",
     "smp": "segmenters.smp:Smp",
 }
