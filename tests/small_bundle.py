@@ -26,7 +26,10 @@ SMALL: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = {
 }
 """Every stage's config and networks."""
 
-MEMBERS: dict[str, dict[str, Any]] = {"timm": {"model": "resnet10t"}}
+MEMBERS: dict[str, dict[str, Any]] = {
+    "timm": {"model": "lcnet_050"},
+    "smp": {"encoder": "tu-lcnet_050"},
+}
 """Small members of whole families."""
 
 

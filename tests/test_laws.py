@@ -38,7 +38,7 @@ NETWORKS = [
     for package in PACKAGES
     for name in importlib.import_module(package).NETWORKS
 ]
-LARGE = ("siamese_exact", "smp")  # Tens of millions of weights: files and compilers take them with the slow tests.
+LARGE = ("siamese_exact",)  # Tens of millions of weights: files and compilers take it with the slow tests.
 
 every_stage = pytest.mark.parametrize("name", STAGES)
 every_network = pytest.mark.parametrize(("stage", "name"), NETWORKS)

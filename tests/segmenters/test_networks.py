@@ -166,3 +166,26 @@ def test_a_sample_of_too_few_slices_is_refused(name: str) -> None:
 def test_sizes_that_make_no_network_are_refused(name: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="E_NETWORK_ARGUMENTS"):
         network(name, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"architecture": "unett"}, "no architecture 'unett'; did you mean 'unet'"),
+        ({"encoder": "resnet19"}, "no encoder 'resnet19'; did you mean 'resnet1"),
+        ({"encoder": "tu-lcnet_051"}, "no encoder 'tu-lcnet_051'; did you mean 'tu-lcnet_0"),
+        ({"architecture": "unetplusplus", "encoder": "mit_b0"}, "cannot make 'unetplusplus' with encoder 'mit_b0'"),
+    ],
+)
+def test_a_network_that_the_library_does_not_have_is_refused_with_the_nearest(
+    arguments: dict[str, str], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        network("smp", **arguments)
+
+
+def test_further_arguments_reach_the_library_by_its_own_names() -> None:
+    module = network("smp", encoder="tu-lcnet_050", options={"decoder_channels": [64, 32, 16, 8, 4]}).eval()
+    with torch.inference_mode():
+        assert module(torch.rand(1, 7, 64, 96)).shape == (1, 2, 64, 96)
+    assert module.network.segmentation_head[0].in_channels == 4
