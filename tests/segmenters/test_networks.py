@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import segmenters
 from cascade.errors import UsageError
 from cascade.registry import build
 from cascade.training.losses import embolus_and_artery
@@ -73,6 +77,19 @@ def test_a_u2net_of_one_output_has_the_44009869_parameters_of_its_paper() -> Non
     with torch.device("meta"):
         module = network("u2net", slices=3, outputs=1)
     assert sum(p.numel() for p in module.parameters()) == 44_009_869
+
+
+def test_the_packages_table_names_every_network_with_its_parameters() -> None:
+    told = dict(re.findall(r"^\| `(\w+)` +\| +([\d,]+) \|", str(segmenters.__doc__), re.MULTILINE))
+    assert list(told) == list(NETWORKS)
+    for name, count in told.items():
+        with torch.device("meta"):
+            assert f"{sum(p.numel() for p in network(name).parameters()):,}" == count, name
+
+
+def test_the_choices_are_known_without_torch() -> None:
+    code = "import sys; from segmenters import NETWORKS; sys.exit(len(NETWORKS) < 15 or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @every_network
