@@ -1,8 +1,8 @@
 """Embolus segmentation: the stage, and its networks by name.
 
-Each takes float32 `[n, slices, y, x]` and answers logits `[n, 2, y, x]`, embolus and artery; in training some answer a
-list of them, the main answer first. Seven slices go in by default, fifteen into `artery_aware_3d`. Of a sample with more
-a network sees the middle ones, so that an ensemble may have members of both. Parameters are those by default.
+Each takes float32 `[n, slices, y, x]` and answers logits `[n, 2, y, x]`, embolus and artery; in training some answer
+a list of them, the main answer first. Seven slices go in by default, fifteen into `artery_aware_3d`. Of a sample with
+more a network sees the middle ones, so that an ensemble may have members of both. Parameters are those by default.
 
 | name                     | parameters | paper                                                                       |
 |--------------------------|-----------:|-----------------------------------------------------------------------------|
