@@ -47,11 +47,11 @@ def enlarge(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 class ConvUnit(nn.Sequential):
-    """A 3x3 convolution with batch norm and ReLU that keeps the size, or halves it at stride 2."""
+    """A 3x3 convolution with batch norm and ReLU that keeps the size."""
 
-    def __init__(self, channels_in: int, channels_out: int, dilation: int = 1, stride: int = 1) -> None:
+    def __init__(self, channels_in: int, channels_out: int, dilation: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(channels_in, channels_out, 3, stride, padding=dilation, dilation=dilation),
+            nn.Conv2d(channels_in, channels_out, 3, padding=dilation, dilation=dilation),
             nn.BatchNorm2d(channels_out),
             nn.ReLU(inplace=True),
         )
