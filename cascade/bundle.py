@@ -388,7 +388,7 @@ def _open(bundle: Bundle, entry: StageEntry, runtime: str, device: str) -> Learn
         blueprint = Blueprint(net.name, _builder(net, entry.stage), f"{net.sha256} {code}", net.input)
         try:
             nets[net.name] = open_net(blueprint, runtime=runtime, device=device)
-        except RuntimeError as error:  # torch's and OpenVINO's own, of several lines
+        except (RuntimeError, UsageError) as error:  # torch's and OpenVINO's own, of several lines; a network's
             first = " ".join(str(error).split())[:200]
             text = f"network {net.name!r} of stage {entry.stage!r} cannot be opened with input {net.input}: {first}"
             raise BundleError(f"{text}; get the bundle again", "E_WEIGHTS_DIFFER") from error

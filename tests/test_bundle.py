@@ -309,6 +309,6 @@ def test_a_fusion_that_could_not_answer_is_refused(
 
 
 def test_a_network_that_does_not_take_its_input_is_refused_when_it_is_opened(folder: Path) -> None:
-    edit(folder, lambda m: m["stages"][1]["networks"][0].update(input=[9, 64, 64]))
-    with pytest.raises(BundleError, match=r"cannot be opened with input \(9, 64, 64\)"):
+    edit(folder, lambda m: m["stages"][1]["networks"][0].update(input=[5, 64, 64]))
+    with pytest.raises(BundleError, match=r"cannot be opened with input \(5, 64, 64\).*looks at 7 slices"):
         load(folder).open("openvino", "cpu")
