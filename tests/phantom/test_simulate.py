@@ -148,12 +148,16 @@ def test_an_exam_without_emboli_has_one_label(anatomy: Anatomy) -> None:
     assert {name for name, value in labels.items() if value} == {"negative_exam_for_pe"}
 
 
-def test_bronchi_in_the_lung_run_beside_arteries(positive: Simulated) -> None:
-    labels, spacing = positive.labels, positive.study.grid.spacing
+@pytest.mark.slow
+def test_bronchi_in_the_lung_run_beside_arteries() -> None:
+    fine = dataclasses.replace(SMALL, canvas_mm=1.0, matrix=384, slice_mm=(2.0,))
+    made = simulate(fine, 3)
+    labels, spacing = made.labels, made.study.grid.spacing
     lung = ndimage.binary_erosion(ndimage.binary_closing(labels == LABELS["lung"], iterations=3), iterations=3)
     bronchi = (labels == LABELS["airway"]) & lung
-    assert bronchi.sum() > 100
-    away = ndimage.distance_transform_edt(labels != LABELS["artery"], sampling=spacing)
-    to_any = ndimage.distance_transform_edt(labels != LABELS["vein"], sampling=spacing)
-    assert np.median(away[bronchi]) < 8
-    assert np.median(away[bronchi]) < np.median(to_any[bronchi])
+    assert bronchi.sum() > 300
+    artery, vein = (
+        ndimage.distance_transform_edt(labels != LABELS[name], sampling=spacing)[bronchi] for name in ("artery", "vein")
+    )
+    assert np.median(artery) < 4
+    assert np.median(artery) < 0.5 * np.median(vein)
