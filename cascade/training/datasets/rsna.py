@@ -16,7 +16,8 @@ exam is the patient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -67,7 +68,7 @@ class Rows:
 
     Attributes:
         series: Its series.
-        labels: Of the exam, `SCORED`.
+        labels: Of the exam: `SCORED`, or those of them that the table has.
         slices: `pe_present_on_image` by SOP instance.
     """
 
@@ -89,19 +90,24 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
             yield Entry(study, study, (path,), partial(_open, study, path, told))
 
 
-def exams(table: Path) -> dict[str, Rows]:
+def exams(table: Path, needed: Sequence[str] = SCORED, unknown: bool = False) -> dict[str, Rows]:
     """The exams of a table such as `train.csv`, by study.
+
+    Args:
+        table: Its columns in any order, with others beside them.
+        needed: Those of `SCORED` that must be there; of the others those that are there are taken.
+        unknown: Whether a slice's label may be empty; it is NaN then.
 
     Raises:
         InputError: E_COLUMNS; E_TABLE, the rows of one exam contradict each other.
     """
     found: dict[str, Rows] = {}
-    for row in rows(table, (*IDS, SLICE, *SCORED)):
+    for row in rows(table, (*IDS, SLICE, *needed)):
         study, series, sop = (row[name] for name in IDS)
-        labels = {name: answer(row[name]) for name in SCORED}
-        present = answer(row[SLICE])
+        labels = {name: answer(row[name]) for name in SCORED if name in row}
+        present = math.nan if unknown and not row[SLICE] else answer(row[SLICE])
         told = {name: value for name, value in labels.items() if value is not None}
-        if present is None or len(told) < len(SCORED):
+        if present is None or len(told) < len(labels):
             raise InputError("E_TABLE", f"{table.name} has a label other than 0 and 1 in study {study}; copy it again")
         exam = found.setdefault(study, Rows(series, told))
         if exam.series != series or exam.labels != told:
@@ -116,8 +122,8 @@ def known_by_rows(findings: Findings, labels: Mapping[str, float], present: NDAr
 
     Args:
         findings: Of the study.
-        labels: Of the exam, `SCORED`.
-        present: `pe_present_on_image` of each slice, feet to head.
+        labels: Of the exam, `NEGATIVE` and `INDETERMINATE` among them.
+        present: `pe_present_on_image` of each slice, feet to head; NaN where unknown.
     """
     if labels[INDETERMINATE] >= 0.5:
         return replace(findings, exam=Exam("abstain", reason="RSNA's readers found it indeterminate", labels=labels))

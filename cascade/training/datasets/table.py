@@ -40,3 +40,15 @@ def answer(text: str) -> float | None:
     if word in ("1", "1.0", "true", "yes"):
         return 1.0
     return 0.0 if word in ("0", "0.0", "false", "no") else None
+
+
+def number(text: str, table: str) -> float:
+    """A cell as a number.
+
+    Raises:
+        InputError: E_TABLE, it is none.
+    """
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError("E_TABLE", f"{table} has {text!r} where a number must stand; copy the table again") from error
