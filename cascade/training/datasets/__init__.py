@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -75,12 +76,14 @@ def entries(folder: Path, layout: str | None = None) -> Iterator[Entry]:
     """The cases before they are opened: names, patients and files, without a look at the pixels."""
     folder, described = describe(folder)
     name = layout or described.layout
-    module = _found(folder) if name is None else _named(name)
+    name = _found(folder) if name is None else name
+    module = _named(name)
     try:
         options = from_json(module.Options, described.options, "options")
     except ValueError as error:
         raise UsageError(f"{folder.name}/dataset.yaml: {error}", "E_DATASET") from error
-    return (entry for entry in module.entries(folder, options) if described.takes(entry.patient))
+    found = (entry for entry in module.entries(folder, options) if described.takes(entry.patient))
+    return (replace(entry, asked=(name, options)) for entry in found)
 
 
 def _named(name: str) -> Layout:
@@ -89,9 +92,9 @@ def _named(name: str) -> Layout:
     return cast(Layout, importlib.import_module(LAYOUTS[name]))
 
 
-def _found(folder: Path) -> Layout:
-    layouts = (_named(name) for name in LAYOUTS)
-    if folder.is_dir() and (fitting := next((one for one in layouts if one.fits(folder)), None)):
+def _found(folder: Path) -> str:
+    fitting = next((name for name in LAYOUTS if folder.is_dir() and _named(name).fits(folder)), None)
+    if fitting is not None:
         return fitting
     raise InputError(
         "E_NO_DATASET",

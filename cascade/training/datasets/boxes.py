@@ -55,7 +55,7 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
             here.append((row["label"], tuple(number(row[name], TABLE) for name in EDGES)))
     for file, some in drawn.items():
         path, patient = folder / file, patients[file]
-        yield Entry(path.stem, patient, (path,), partial(_open, path, patient, some, options))
+        yield Entry(path.stem, patient, (path, folder / TABLE), partial(_open, path, patient, some, options))
 
 
 def _open(path: Path, patient: str, boxes: list[tuple[str, tuple[float, ...]]], options: Options) -> Case:

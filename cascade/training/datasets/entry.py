@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cascade.errors import CascadeError, InputError
 from cascade.training.case import Case
@@ -18,14 +19,16 @@ class Entry:
     Attributes:
         name: Unique in its data set.
         patient: As `Case.patient`: the unit of splits, so that sets can be compared without reading them.
-        files: The files and folders that the case is made of, the first of them names it in messages.
+        files: The files and folders that the case is made of, tables included; the first of them names it in messages.
         opener: Reads it.
+        asked: The layout and its options, by which the same files may be read in another way.
     """
 
     name: str
     patient: str
     files: tuple[Path, ...]
     opener: Callable[[], Case]
+    asked: tuple[str, Any] = ("", None)
 
     @property
     def where(self) -> str:

@@ -69,7 +69,8 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
         if options.split is None or row[options.split_column] == options.split:
             name, patient = row[options.image].removesuffix(ENDING), row[options.patient]
             path = folder / options.images / f"{name}{ENDING}"
-            yield Entry(name, patient, (path,), partial(_open, name, patient, path, answer(row[options.label])))
+            opener = partial(_open, name, patient, path, answer(row[options.label]))
+            yield Entry(name, patient, (path, folder / options.table), opener)
 
 
 def _open(name: str, patient: str, path: Path, positive: float | None) -> Case:

@@ -57,6 +57,7 @@ def fits(folder: Path) -> bool:
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """In the order of the table."""
+    tables = [path for path in (folder / "train.csv", folder / SPACING) if path.is_file()]
     known = _spacings(folder / SPACING)
     patients = _patients(folder / "train.csv")
     for study, told in exams(folder / "train.csv", (NEGATIVE, INDETERMINATE), unknown=True).items():
@@ -64,7 +65,7 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
         if options.missing == "refuse" or path.is_dir():
             spacing = known.get((study, told.series), PictureOptions())
             patient = patients.get(study, study)
-            yield Entry(study, patient, (path,), partial(_open, study, patient, path, told, spacing))
+            yield Entry(study, patient, (path, *tables), partial(_open, study, patient, path, told, spacing))
 
 
 def _open(name: str, patient: str, path: Path, told: Rows, spacing: PictureOptions) -> Case:

@@ -62,4 +62,5 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
         study, series = places[sop]
         path = folder / "train" / study / series / f"{sop}.dcm"
         if options.missing == "refuse" or path.is_file():
-            yield Entry(sop, study, (path,), partial(slice_case, path, study, (box,), PictureOptions()))
+            opener = partial(slice_case, path, study, (box,), PictureOptions())
+            yield Entry(sop, study, (path, folder / TABLE), opener)

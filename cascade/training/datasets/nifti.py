@@ -68,13 +68,14 @@ def fits(folder: Path) -> bool:
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """In the order of their names; an image or a mask without its partner will not open."""
     values = _values(folder / "dataset.json", options)
+    described = [path for path in (folder / "dataset.json",) if path.is_file()]
     images = {re.sub(r"_0000$", "", name): path for name, path in _volumes(folder / options.images).items()}
     masks = _volumes(folder / options.labels)
     for name in sorted({*images, *masks}):
         image = images.get(name, folder / options.images / f"{name}_0000.nii.gz")
         mask = masks.get(name, folder / options.labels / f"{name}.nii.gz")
         patient = patient_in(name, options.patient)
-        yield Entry(name, patient, (image, mask), partial(_open, name, patient, image, mask, values))
+        yield Entry(name, patient, (image, mask, *described), partial(_open, name, patient, image, mask, values))
 
 
 def patient_in(name: str, pattern: str) -> str:

@@ -87,7 +87,7 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
     for study, told in exams(folder / "train.csv").items():
         path = folder / "train" / study / told.series
         if options.missing == "refuse" or path.is_dir():
-            yield Entry(study, study, (path,), partial(_open, study, path, told))
+            yield Entry(study, study, (path, folder / "train.csv"), partial(_open, study, path, told))
 
 
 def exams(table: Path, needed: Sequence[str] = SCORED, unknown: bool = False) -> dict[str, Rows]:

@@ -43,7 +43,9 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
             )
         if row["label"] in LABELS:
             path = folder / row["file"]
-            yield Entry(path.stem, patient, (path,), partial(_open, path, patient, LABELS[row["label"]]))
+            yield Entry(
+                path.stem, patient, (path, folder / "labels.csv"), partial(_open, path, patient, LABELS[row["label"]])
+            )
 
 
 def _open(path: Path, patient: str, label: float) -> Case:

@@ -57,7 +57,7 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
     for part in parts:
         for name, path in files(root / "images" / part).items():
             label, patient = root / "labels" / part / f"{name}.txt", patient_of(name)
-            sources = (path, label) if label.is_file() else (path,)
+            sources = (path, *(one for one in (label, root / "data.yaml") if one.is_file()))
             yield Entry(name, patient, sources, partial(_open, path, label, patient, classes, options))
 
 
