@@ -35,6 +35,7 @@ _CODE = (
     "cascade/training/case.py",
     "cascade/training/segmenter.py",
     "cascade/training/datasets/*.py",
+    "cascade/training/imbalance/*.py",
     "segmenters/embolus.py",
 )
 """What a prepared case is made by; another byte in it makes other cases."""

@@ -55,12 +55,13 @@ class Side:
         """A few lines for a person."""
         count = self.cases.total()
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.cases.items()))
-        yield f"{self.name}: {count} cases of {len(self.patients)} patients ({kinds or 'nothing'})"
+        of = f"{_counted(count, 'case')} of {_counted(len(self.patients), 'patient')}"
+        yield f"{self.name}: {of} ({kinds or 'nothing'})"
         if not count:
             return
-        for what, counts in (("cases", self.exams), ("slices", self.slices)):
+        for what, counts in (("case", self.exams), ("slice", self.slices)):
             some, none, unknown = (counts[answer] for answer in ("with", "without", "unknown"))
-            yield f"{self.name}: embolism in {some} {what}, none in {none}, unknown in {unknown}"
+            yield f"{self.name}: embolism in {_counted(some, what)}, none in {none}, unknown in {unknown}"
         fields = ", ".join(f"{name} of {self.known[name]}" for name in KNOWN)
         yield f"{self.name}: known are {fields}; HU {self.low} to {self.high}"
         if self.remarks:
@@ -95,7 +96,7 @@ class Report:
         for code, some in warnings.items():
             yield from (f"warning: {code}: {fault.text}" for fault in some[:SHOWN])
             if len(some) > SHOWN:
-                yield f"warning: {code}: and {len(some) - SHOWN} cases more like these"
+                yield f"warning: {code}: and {_counted(len(some) - SHOWN, 'case')} more like these"
 
 
 def check(data: Sequence[Path], validation: Sequence[Path] = (), layout: str | None = None) -> Report:
@@ -172,7 +173,7 @@ def _shared(learn: Side, held: Side) -> Iterator[Fault]:
     if shared:
         first = shared[0]
         text = (
-            f"{len(shared)} patients stand in data and in validation: {_names(shared)} "
+            f"data and validation share {_counted(len(shared), 'patient')}: {_names(shared)} "
             f"({learn.patients[first]} and {held.patients[first]})"
         )
         yield Fault("E_SPLIT", f"{text}; move all studies of a patient to one side")
@@ -192,6 +193,10 @@ def _one_class(side: Side) -> Iterator[Fault]:
         yield Fault("W_ONE_CLASS", f"{text}; slices of both kinds are there, but no exam can be judged: {remedy}")
     else:
         yield Fault("E_ONE_CLASS", f"{text}; there is nothing to tell apart: {remedy}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _names(names: Iterable[str]) -> str:

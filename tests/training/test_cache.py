@@ -17,7 +17,7 @@ from cascade.training.segmenter import prepared
 from segmenters.embolus import EmbolusConfig
 from tests.training.datasets.trees import nnunet, patient
 
-STAGE = EmbolusConfig(pixel_mm=4.0, stride_mm=6.0, tile=(64, 80))
+STAGE = EmbolusConfig(pixel_mm=5.0, stride_mm=6.0, tile=(48, 64))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_made_a_case_is_its_key(data: Path):
     before = key(one, STAGE)
     assert key(one, STAGE) == before
     assert key(two, STAGE) != before
-    assert key(one, EmbolusConfig(pixel_mm=5.0)) != before
+    assert key(one, EmbolusConfig(pixel_mm=6.0)) != before
     assert key(replace(one, patient="another"), STAGE) != before
     assert key(replace(one, asked=("nifti", {"embolus": "another"})), STAGE) != before
     os.utime(one.files[1], ns=(0, 0))

@@ -10,9 +10,9 @@ Labels: as in `rsna.py`. Of `train.csv` the ids, the slices' label and the two c
 
 Known faults: spacing, thickness and HU over 450 are lost, so that the slice classifiers learn from it and no stage that
 measures; series that failed were left out without a word; the number in the name has four digits or three, and counts
-from the feet. HU come back within about 6 (median) of what they were, beside edges worse: JPEG halves the colours'
-resolution. PNG comes back within 2. `spacing.csv` beside it (columns StudyInstanceUID, SeriesInstanceUID, pixel_mm,
-slice_mm), which our own writer adds, gives back the distances.
+from the feet. HU come back within 4 to 6 (median) in soft tissue and 7 to 11 in lung, 95 % of all within 50 to 90, the
+worst beside edges: measured on three scans at 256 pixels. PNG comes back within 3. `spacing.csv` beside it (columns
+StudyInstanceUID, SeriesInstanceUID, pixel_mm, slice_mm), which our own writer adds, gives back the distances.
 """
 
 from __future__ import annotations

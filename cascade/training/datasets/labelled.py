@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from cascade.findings import Findings
 from cascade.reading import read
+from cascade.study import Study
 from cascade.training.case import Case
 from cascade.training.datasets.entry import Entry
 from cascade.training.datasets.masks import known_by_mask, mask_on
@@ -35,9 +37,18 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
         yield Entry(path.name, path.name, (path / "ct", path / MASK), partial(_open, path))
 
 
-def _open(path: Path) -> Case:
+def opened(path: Path) -> tuple[Study, Findings]:
+    """The study in such a folder, and what its mask says.
+
+    Raises:
+        InputError: E_MASK_GRID, or what reading raises.
+    """
     study = read(path / "ct")
-    return Case(path.name, path.name, "labelled", study, known_by_mask(study, mask_on(study, path / MASK)))
+    return study, known_by_mask(study, mask_on(study, path / MASK))
+
+
+def _open(path: Path) -> Case:
+    return Case(path.name, path.name, "labelled", *opened(path))
 
 
 def _studies(folder: Path) -> list[Path]:

@@ -63,16 +63,20 @@ def known_by_mask(study: Study, numbers: Numbers, arteries: NDArray[np.bool_] | 
         numbers: `[z, y, x]`, 0 where there is no embolus; numbers above 1 are instances, one a clot.
         arteries: Where the pulmonary arteries are, if that is known.
     """
-    whole = whole_box(study.grid)
-    instances = Field(numbers, whole) if numbers.max(initial=0) > 1 else None
+    instances = Field(numbers, whole_box(study.grid)) if numbers.max(initial=0) > 1 else None
     return Findings(
         study.grid,
         lungs=lungs_of(study),
-        embolus=Field(np.where(numbers > 0, 255, 0).astype(np.uint8), whole),
+        embolus=as_field(numbers > 0, study.grid),
         labels=instances,
-        arteries=None if arteries is None else Field(np.where(arteries, 255, 0).astype(np.uint8), whole),
+        arteries=None if arteries is None else as_field(arteries, study.grid),
         exam=Exam("positive" if numbers.any() else "negative"),
     )
+
+
+def as_field(mask: NDArray[np.bool_], grid: Grid) -> Field:
+    """A mask `[z, y, x]` of a whole study as certainty: 255 where it is."""
+    return Field(np.where(mask, 255, 0).astype(np.uint8), whole_box(grid))
 
 
 def no_embolus(grid: Grid) -> Field:

@@ -23,6 +23,7 @@ from cascade.windows import LUNG, WINDOWS, Window
 from detectors.images import WIDTH_MM, decode
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+LOSSY = (".jpg", ".jpeg")
 SLICE_MM = 1.25
 """A usual distance of the slices of a CT angiogram."""
 
@@ -65,7 +66,8 @@ def picture_study(paths: Sequence[Path], options: PictureOptions) -> Study:
     shapes = {one.shape[:2] for one in pixels}
     if len(shapes) > 1:
         raise InputError("E_MIXED_SIZES", f"the pictures have {len(shapes)} sizes; a study has one: export them again")
-    hu, notes = _hu(pixels, options.grey())
+    lossy = any(path.suffix.lower() in LOSSY for path in paths)
+    hu, notes = _hu(pixels, options.grey(), lossy)
     rows, columns = hu.shape[1:]
     if options.pixel_mm is None or (options.slice_mm is None and len(hu) > 1):
         text = "the pictures do not say how far pixels and slices lie apart; a usual distance is assumed"
@@ -92,12 +94,12 @@ def number_of(stem: str) -> int | None:
     return int(found[-1]) if found else None
 
 
-def _hu(pixels: Sequence[NDArray[np.uint8]], grey: Window | None) -> tuple[NDArray[np.int16], list[Note]]:
+def _hu(pixels: Sequence[NDArray[np.uint8]], grey: Window | None, lossy: bool) -> tuple[NDArray[np.int16], list[Note]]:
     if any(one.ndim == 3 for one in pixels):
         # A slice of one colour only, such as one without a patient, was taken for grey.
         coloured = [one if one.ndim == 3 else np.repeat(one[..., None], 3, axis=2) for one in pixels]
         low, high = lung_low_of(coloured), HIGH
-        hu = np.stack([to_hu(one, low) for one in coloured])
+        hu = np.stack([to_hu(one, low, lossy) for one in coloured])
     elif grey is None:
         text = "grey pictures have no HU unless it is known which window they show"
         remedy = "write it into dataset.yaml: options: {window: [-600, 1500]}; if each was stretched by itself, export"

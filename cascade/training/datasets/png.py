@@ -26,7 +26,7 @@ from cascade.errors import InputError
 from cascade.findings import Findings
 from cascade.training.case import Case
 from cascade.training.datasets.entry import Entry
-from cascade.training.datasets.masks import known_by_mask
+from cascade.training.datasets.masks import as_field, lungs_of
 from cascade.training.datasets.pictures import (
     PictureOptions,
     files,
@@ -82,9 +82,9 @@ def _open(name: str, patient: str, pairs: tuple[tuple[Path, Path], ...], options
             raise InputError(f"E_{lost.upper()}_MISSING", f"{image.stem} has no {lost}; put it there, or take it away")
     study = picture_study([image for image, _ in pairs], options)
     embolus = np.stack([_mask(mask, study.grid.shape[1:]) for _, mask in pairs])
-    known = known_by_mask(study, embolus.astype(np.uint8))
-    if not shows_lung(study):
-        known = Findings(study.grid, embolus=known.embolus, exam=known.exam)
+    # Some of a patient's slices say nothing of the exam.
+    lungs = lungs_of(study) if shows_lung(study) else None
+    known = Findings(study.grid, lungs=lungs, embolus=as_field(embolus, study.grid))
     return Case(name, patient, "labelled", study, known)
 
 

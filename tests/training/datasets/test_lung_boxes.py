@@ -147,10 +147,10 @@ def test_the_detector_learns_the_boxes_that_were_drawn(tmp_path: Path):
     right, left = truth_boxes()
     drawn = np.array([right + np.array([5, 5, 0, 0]), left])
     yolo(tmp_path, "[right lung, left lung]", [line(0, drawn[0]), line(1, drawn[1])])
-    (tmp_path / "dataset.yaml").write_text("options: {pixel_mm: 3.0}\n")
+    (tmp_path / "dataset.yaml").write_text("options: {pixel_mm: 4.0}\n")
     case = next(open_cases(tmp_path))
     assert case.truth.lungs is not None
-    config = LungDetectorConfig(pixel_mm=3.0, size=128)
+    config = LungDetectorConfig(pixel_mm=4.0, size=96)
     (made,) = plain(case.study, sides(case.truth.lungs, case.study.grid), config)
     assert [box[0] for box in made.boxes] == [0, 1]
     sizes = [(x1 - x0, y1 - y0) for _, x0, y0, x1, y1 in made.boxes]

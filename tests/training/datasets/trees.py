@@ -30,8 +30,8 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @cache
 def patient(clots: tuple[Clot, ...] = CLOTS, seed: int = 0) -> tuple[Study, Findings]:
-    """A chest of 80 slices, and its truth."""
-    return chest(clots, seed=seed)
+    """A chest of 80 slices of 66 x 84 voxels, and its truth."""
+    return chest(clots, spacing=(3.0, 4.0, 4.0), seed=seed)
 
 
 def centre_mm(case: Case | Findings) -> NDArray[np.float64]:
