@@ -15,8 +15,7 @@ from cascade.geometry import Grid
 from cascade.study import Study
 from cascade.training.check import check
 from cascade.training.suspicion import fits
-from tests.training.datasets.test_pictures import rsna
-from tests.training.datasets.trees import CLOTS, dicom, nifti, nnunet, patient
+from tests.training.datasets.trees import CLOTS, dicom, nifti, nnunet, patient, rsna
 
 Said = tuple[int, str, str]
 

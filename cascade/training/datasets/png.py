@@ -94,6 +94,9 @@ def _mask(path: Path, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.
     if plane.shape != shape:
         text = f"the mask {path.name} has {plane.shape} pixels, its picture {shape}"
         raise InputError("E_MASK_GRID", f"{text}; write it in the picture's size")
+    if 0 < plane.max() < THRESHOLD:
+        text = f"the mask {path.name} has values up to {plane.max():.0f}, and embolus begins at {THRESHOLD}"
+        raise InputError("E_NOT_LABELS", f"{text}; write masks of 0 and 255")
     return np.asarray(plane >= THRESHOLD)
 
 

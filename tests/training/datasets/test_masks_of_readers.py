@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -124,6 +125,22 @@ def test_cad_pe_refuses_a_mask_whose_header_is_not_its_images(tmp_path: Path):
     nrrd_file(tmp_path / "rs" / "e0032RefStd.nrrd", truth.lesion_mask(), grid)
     with pytest.raises(InputError, match=r"images/e0032.nrrd: .*up to 20.0 mm from those of its study; write the mask"):
         list(open_cases(tmp_path))
+
+
+def test_read_matches_arrays_by_index_whatever_the_label_header_says(tmp_path: Path):
+    study, truth = patient()
+    dicom(tmp_path / "images" / "GE (DICOM files)" / "01GE", study)
+    # As published: the array as it should be, its header upside down and rounded.
+    affine = np.array(study.grid.affine)
+    affine[:3, 1:3] *= 1.00001
+    affine[:3, 3] += affine[:3, 0] * (len(study.hu) - 1)
+    affine[:3, 0] *= -1
+    nifti(tmp_path / "rs" / "01GE.nii.gz", truth.mask()[::-1].astype(np.uint8), study.grid, flips=(0,))
+    image = nib.load(tmp_path / "rs" / "01GE.nii.gz")
+    assert nib.aff2axcodes(image.affine)[2] == "I"
+    nib.save(nib.Nifti1Image(truth.mask().astype(np.uint8).T, image.affine), tmp_path / "rs" / "01GE.nii.gz")
+    (case,) = open_cases(tmp_path)
+    assert_in_place(case, truth)
 
 
 def test_nnunet_pairs_with_labels_by_name(tmp_path: Path):

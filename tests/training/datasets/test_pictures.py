@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import cv2
@@ -19,7 +18,7 @@ from cascade.training.datasets import open_cases
 from cascade.training.images import ImageConfig, write_images
 from cascade.writing import write_nifti
 from classifiers import LungFilter, Siamese
-from tests.training.datasets.trees import assert_in_place, dicom, nifti, patient, table
+from tests.training.datasets.trees import dicom, patient
 
 
 def labelled(name: str = "one") -> Case:
@@ -151,6 +150,15 @@ def test_grey_slices_without_a_window_are_refused_because_they_have_no_hu(tmp_pa
         list(open_cases(tmp_path))
 
 
+def test_masks_of_0_and_1_are_refused_and_not_taken_for_empty(tmp_path: Path):
+    pngs(tmp_path, *patient())
+    (tmp_path / "dataset.yaml").write_text("options: {window: lung}\n")
+    for path in (tmp_path / "mask").iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) // 255)
+    with pytest.raises(InputError, match=r"values up to 1, .*write masks of 0 and 255"):
+        list(open_cases(tmp_path))
+
+
 def test_a_slice_without_its_mask_is_refused_and_a_gap_begins_another_case(tmp_path: Path):
     pngs(tmp_path, *patient())
     (tmp_path / "dataset.yaml").write_text("options: {window: lung}\n")
@@ -160,111 +168,6 @@ def test_a_slice_without_its_mask_is_refused_and_a_gap_begins_another_case(tmp_p
     (tmp_path / "mask" / "PAT001_D0020.png").unlink()
     with pytest.raises(InputError, match=r"E_MASK_MISSING: .*PAT001_D0020 has no mask"):
         list(open_cases(tmp_path))
-
-
-def rsna_table(path: Path, study: str, series: str, slices: dict[str, int], **labels: int) -> None:
-    from cascade.training.datasets.rsna import IDS, SCORED, SLICE
-
-    known = {**dict.fromkeys(SCORED, 0), **labels}
-    extra = {"qa_motion": 0, **known}  # columns in another order than published
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow((*extra, *IDS, SLICE))
-        writer.writerows((*extra.values(), study, series, sop, present) for sop, present in slices.items())
-
-
-def rsna(folder: Path, name: str, **labels: int) -> list[str]:
-    """An exam under random file names; its slices, feet to head."""
-    study, truth = patient() if labels.get("negative_exam_for_pe", 0) == 0 else patient(clots=())
-    path = folder / "train" / name / "ab12"
-    sops = dicom(path, study)
-    for file, sop in zip(sorted(path.iterdir()), sops, strict=True):
-        file.rename(path / f"{sop[::-1]}.dcm")
-    shows = truth.mask().any(axis=(1, 2)) & (labels.get("indeterminate", 0) == 0)
-    rsna_table(folder / "train.csv", name, "ab12", dict(zip(sops, shows.astype(int).tolist(), strict=True)), **labels)
-    return sops
-
-
-def test_rsna_slices_go_by_position_and_unknown_exams_stay_unknown(tmp_path: Path):
-    sops = rsna(tmp_path, "aaa", central_pe=1, rightsided_pe=1, rv_lv_ratio_lt_1=1)
-    rsna(tmp_path, "bbb", negative_exam_for_pe=1)
-    rsna(tmp_path, "ccc", indeterminate=1)
-    positive, negative, unknown = open_cases(tmp_path)
-    assert positive.study.source == tuple(sops)
-    assert positive.truth.slices is not None
-    np.testing.assert_array_equal(positive.truth.slices.pe_filter, patient()[1].mask().any(axis=(1, 2)))
-    assert positive.truth.exam is not None
-    assert positive.truth.exam.decision == "positive"
-    assert positive.truth.exam.labels is not None
-    assert positive.truth.exam.labels["central_pe"] == 1
-    assert len(positive.truth.exam.labels) == 9
-    assert positive.truth.embolus is None, "where on the slice it lies nobody drew"
-    assert negative.truth.exam is not None
-    assert negative.truth.exam.decision == "negative"
-    assert negative.truth.embolus is not None
-    assert not negative.truth.mask().any()
-    assert unknown.truth.exam is not None
-    assert unknown.truth.exam.decision == "abstain"
-    assert unknown.truth.slices is None
-    assert unknown.truth.embolus is None
-    stage = LungFilter()
-    frame = stage.frames(unknown.study, unknown.truth)[0]
-    assert np.isnan(stage.target(unknown.study, unknown.truth, frame)[1])
-    assert [case.patient for case in (positive, negative, unknown)] == ["aaa", "bbb", "ccc"]
-
-
-def test_rsna_rows_that_contradict_each_other_name_the_exam(tmp_path: Path):
-    rsna(tmp_path, "aaa", central_pe=1)
-    rsna_table(tmp_path / "train.csv", "aaa", "ab12", {"one more": 0}, central_pe=0)
-    with pytest.raises(InputError, match=r"E_TABLE: .*different things of study aaa"):
-        list(open_cases(tmp_path))
-
-
-def test_rsna_exams_that_were_not_fetched_are_refused_unless_told(tmp_path: Path):
-    rsna(tmp_path, "aaa", negative_exam_for_pe=1)
-    rsna_table(tmp_path / "train.csv", "bbb", "cd34", {"x": 0}, negative_exam_for_pe=1)
-    with pytest.raises(InputError, match=r"train/bbb/cd34: .*missing: skip"):
-        list(open_cases(tmp_path))
-    (tmp_path / "dataset.yaml").write_text("options: {missing: skip}\n")
-    assert [case.name for case in open_cases(tmp_path)] == ["aaa"]
-
-
-def test_inspect_takes_its_table_and_columns_from_the_description(tmp_path: Path):
-    study, _ = patient()
-    for name in ("i1", "i2", "i3"):
-        nifti(tmp_path / "CTPA" / f"{name}.nii.gz", study.hu, study.grid)
-    lines = [("i1", "p1", "True", "train"), ("i2.nii.gz", "p1", "False", "train"), ("i3", "p2", "Censored", "train")]
-    table(tmp_path / "labels.csv", ("image", "person", "pe", "split"), [*lines, ("i9", "p9", "True", "test")])
-    columns = "image: image, patient: person, label: pe"
-    options = f"{{table: labels.csv, images: CTPA, {columns}, split: train}}"
-    (tmp_path / "dataset.yaml").write_text(f"layout: inspect\noptions: {options}\n")
-    cases = list(open_cases(tmp_path))
-    assert [(c.name, c.patient, c.truth.exam and c.truth.exam.decision) for c in cases] == [
-        ("i1", "p1", "positive"),
-        ("i2", "p1", "negative"),
-        ("i3", "p2", None),
-    ]
-    assert all(c.truth.embolus is None and c.truth.slices is None for c in cases)
-
-
-def test_read_matches_arrays_by_index_whatever_the_label_header_says(tmp_path: Path):
-    study, truth = patient()
-    dicom(tmp_path / "images" / "GE (DICOM files)" / "01GE", study)
-    # As published: the array as it should be, its header upside down and rounded.
-    affine = np.array(study.grid.affine)
-    affine[:3, 1:3] *= 1.00001
-    affine[:3, 3] += affine[:3, 0] * (len(study.hu) - 1)
-    affine[:3, 0] *= -1
-    nifti(tmp_path / "rs" / "01GE.nii.gz", truth.mask()[::-1].astype(np.uint8), study.grid, flips=(0,))
-    import nibabel as nib
-
-    image = nib.load(tmp_path / "rs" / "01GE.nii.gz")
-    assert nib.aff2axcodes(image.affine)[2] == "I"
-    nib.save(nib.Nifti1Image(truth.mask().astype(np.uint8).T, image.affine), tmp_path / "rs" / "01GE.nii.gz")
-    (case,) = open_cases(tmp_path)
-    assert_in_place(case, truth)
 
 
 def test_pictures_of_different_sizes_make_no_study(tmp_path: Path):

@@ -12,8 +12,7 @@ from cascade.training.case import Case
 from cascade.training.images import ImageConfig, write_images
 from tests.small_bundle import small_bundle
 from tests.training.datasets.test_lung_boxes import line, truth_boxes, yolo
-from tests.training.datasets.test_pictures import rsna
-from tests.training.datasets.trees import patient
+from tests.training.datasets.trees import patient, rsna
 
 
 def train(*arguments: object) -> int:

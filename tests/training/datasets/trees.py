@@ -19,6 +19,7 @@ from cascade.findings import Findings
 from cascade.geometry import Grid
 from cascade.study import Study
 from cascade.training.case import Case
+from cascade.training.datasets.rsna import IDS, SCORED, SLICE
 from cascade.writing import write_dicom
 from tests.strategies import Clot, chest
 
@@ -100,3 +101,26 @@ def nnunet(folder: Path, cases: Mapping[str, tuple[Study, Findings]], labels: ob
     described = {"channel_names": {"0": "CT"}, "labels": labels or {"background": 0, "embolus": 1}}
     (folder / "dataset.json").write_text(json.dumps({**described, "file_ending": ".nii.gz"}))
     return folder
+
+
+def rsna_table(path: Path, study: str, series: str, slices: dict[str, int], **labels: int) -> None:
+    known = {**dict.fromkeys(SCORED, 0), **labels}
+    extra = {"qa_motion": 0, **known}  # columns in another order than published
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow((*extra, *IDS, SLICE))
+        writer.writerows((*extra.values(), study, series, sop, present) for sop, present in slices.items())
+
+
+def rsna(folder: Path, name: str, **labels: int) -> list[str]:
+    """An exam under random file names; its slices, feet to head."""
+    study, truth = patient() if labels.get("negative_exam_for_pe", 0) == 0 else patient(clots=())
+    path = folder / "train" / name / "ab12"
+    sops = dicom(path, study)
+    for file, sop in zip(sorted(path.iterdir()), sops, strict=True):
+        file.rename(path / f"{sop[::-1]}.dcm")
+    shows = truth.mask().any(axis=(1, 2)) & (labels.get("indeterminate", 0) == 0)
+    rsna_table(folder / "train.csv", name, "ab12", dict(zip(sops, shows.astype(int).tolist(), strict=True)), **labels)
+    return sops
