@@ -22,6 +22,8 @@ WIDE_MM = 6.0
 """Arteries of this radius and more are never starved: blood finds its way around a clot."""
 TIGHT = 0.6
 """Share of clots in the whole lumen that touch the wall all around."""
+CHRONIC: tuple[Kind, ...] = ("mural", "web")
+"""Kinds that old emboli have."""
 ROOT_MM = 6.0
 """No clot nearer than this to the root of the tree: what is nearest to the root may be the heart."""
 

@@ -84,7 +84,7 @@ def find_arteries(
     around = around.grow((3, round(8 / spacing[1]), round(8 / spacing[2])), study.grid.shape)
     zoom = (spacing[0] / CANVAS_MM, spacing[1] / CANVAS_MM, spacing[2] / CANVAS_MM)
     hu = _to_canvas(study.hu[around.slices].astype(np.float32), zoom)
-    probability = _to_canvas(arteries.full(study.grid.shape)[around.slices].astype(np.float32) / 255, zoom)
+    probability = _to_canvas(np.asarray(arteries.full(study.grid.shape)[around.slices] / 255, np.float32), zoom)
     inside = probability >= threshold
     smooth = ndimage.gaussian_filter(hu, 0.8)
     level = float(np.median(smooth[ndimage.binary_erosion(inside)]))
