@@ -129,15 +129,15 @@ class Simulate(Command):
         from cascade import Cascade, Findings
         from cascade.reading import read
         from cascade.training.datasets import labelled
+        from cascade.training.datasets.masks import as_field, mask_on
 
         if labelled.fits(onto):
-            study = read(onto / "ct")
-            known = labelled.truth(study, onto / "embolus.nii.gz")
+            study, known = labelled.opened(onto)
         else:
             study = read(onto)
             known = Findings(study.grid)
         if self.arteries is not None:
-            return study, known, labelled.on_grid_of(study, self.arteries)
+            return study, known, as_field(mask_on(study, self.arteries) > 0, study.grid)
         found = Cascade.load(self.bundle)(study)
         if found.arteries is None:
             raise UsageError("the bundle's embolus stage has no artery output; name another with --bundle", "E_BUNDLE")

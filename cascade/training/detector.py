@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cascade.bundle import Bundle, Network, StageEntry, save
-from cascade.study import Study
 from cascade.training.datasets import open_cases
+from cascade.training.datasets.lung_boxes import sides
 from cascade.weights_file import pack
 from detectors.lung_detector import LungDetectorConfig
-from detectors.training import DetectorTraining, train_detector
+from detectors.training import DetectorTraining, Labelled, train_detector
 
 
 def train_lung_detector(
@@ -22,7 +22,7 @@ def train_lung_detector(
     config: LungDetectorConfig = LungDetectorConfig(),  # noqa: B008  # frozen
     training: DetectorTraining = DetectorTraining(),  # noqa: B008  # frozen
 ) -> Bundle:
-    """Train the detector on whole chests, which the threshold finder labels.
+    """Train the detector on whole chests, which the threshold finder labels, and on single slices with drawn boxes.
 
     Args:
         data: Folders of cases to learn from, in any layout that `open_cases` reads; whole slices, not crops.
@@ -45,7 +45,10 @@ def train_lung_detector(
     return save((base or Bundle(name=out.name)).with_stage(entry), out / "bundle")
 
 
-def _studies(folders: Sequence[Path]) -> Iterator[tuple[Study, None]]:
+def _studies(folders: Sequence[Path]) -> Iterator[Labelled]:
     for folder in folders:
         for case in open_cases(folder):
-            yield case.study, None
+            study, lungs = case.study, case.truth.lungs
+            # A single slice carries boxes that somebody drew; the finder's outlines of a whole chest turn with it.
+            drawn = lungs is not None and study.grid.shape[0] == 1
+            yield study, sides(lungs, study.grid) if lungs is not None and drawn else None

@@ -11,9 +11,10 @@ from cascade.bundle import Bundle, Network, StageEntry, save
 from cascade.errors import UsageError
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig
+from cascade.training.cache import prepared_case
 from cascade.training.case import Case, thin
 from cascade.training.crops import CropConfig, Crops, Judge
-from cascade.training.datasets import open_cases
+from cascade.training.datasets import entries
 from cascade.training.loop import Plan, fit, seeded, start_from
 from cascade.training.losses import embolus_and_artery
 from cascade.training.run import Run, sources
@@ -82,12 +83,12 @@ def train_segmenter(
 def prepared(folders: Iterable[Path], stage: EmbolusConfig) -> list[Case]:
     """The cases of some folders at the stage's resolution."""
     one_plane = EmbolusEnsemble(config=replace(stage, slices=1))
-    cases: list[Case] = []
-    for folder in folders:
-        for case in open_cases(folder):
-            fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
-            cases.append(thin(case, one_plane, stage.pixel_mm, stage.stride_mm) if fine else case)
-    return cases
+
+    def prepare(case: Case) -> Case:
+        fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
+        return thin(case, one_plane, stage.pixel_mm, stage.stride_mm) if fine else case
+
+    return [prepared_case(entry, prepare, stage) for folder in folders for entry in entries(folder)]
 
 
 def refuse_shared_patients(learn: Sequence[Case], held: Sequence[Case]) -> None:
