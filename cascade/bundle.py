@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import inspect
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -128,6 +129,21 @@ class StageEntry:
     config: Any
     networks: tuple[Network, ...]
 
+    @property
+    def members(self) -> dict[str, Network]:
+        """The networks by what sets them apart: the name, with a number from the second of that name on."""
+        seen: Counter[str] = Counter()
+        members: dict[str, Network] = {}
+        for network in self.networks:
+            seen[network.name] += 1
+            count = seen[network.name]
+            members[network.name if count == 1 else f"{network.name}-{count}"] = network
+        return members
+
+    def file(self, member: str) -> str:
+        """The name of a member's file."""
+        return f"{self.stage}.{member}.safetensors"
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -216,7 +232,7 @@ def save(bundle: Bundle, folder: Path | str) -> Bundle:
             raise BundleError(f"{folder} is not empty and holds no bundle; choose another folder", "E_NOT_A_BUNDLE")
         before = [path.name for path in folder.glob("*.safetensors")]
     folder.mkdir(parents=True, exist_ok=True)
-    files = {f"{entry.stage}.{net.name}.safetensors": net for entry in bundle.stages for net in entry.networks}
+    files = {entry.file(member): net for entry in bundle.stages for member, net in entry.members.items()}
     for name, net in files.items():
         write_whole(folder / name, net.blob)
     if bundle.card:
@@ -292,12 +308,12 @@ def _manifest(bundle: Bundle) -> dict[str, Any]:
                     {
                         "name": net.name,
                         "arguments": dict(net.arguments),
-                        "file": f"{entry.stage}.{net.name}.safetensors",
+                        "file": entry.file(member),
                         "sha256": net.sha256,
                         "input": None if net.input is None else list(net.input),
                         "figures": dict(net.figures),
                     }
-                    for net in entry.networks
+                    for member, net in entry.members.items()
                 ],
             }
             for entry in bundle.stages
@@ -338,7 +354,7 @@ def _stage(folder: Path, item: Mapping[str, Any]) -> StageEntry:
     networks = tuple(_network(folder, name, one) for one in item["networks"])
     if not networks:
         raise BundleError(f"stage {name!r} has no network; the bundle is incomplete, get it again", "E_MANIFEST")
-    if len({net.name for net in networks}) != len(networks):
+    if len({net.sha256 for net in networks}) != len(networks):
         raise BundleError(f"stage {name!r} names a network twice", "E_MANIFEST")
     return StageEntry(name, config, networks)
 
@@ -384,13 +400,13 @@ def _open(bundle: Bundle, entry: StageEntry, runtime: str, device: str) -> Learn
     code = _code(kind.__module__.split(".")[0])
     runtime = FULL_PRECISION.get(runtime, runtime) if kind.full_precision else runtime
     nets = {}
-    for net in entry.networks:
+    for member, net in entry.members.items():
         blueprint = Blueprint(net.name, _builder(net, entry.stage), f"{net.sha256} {code}", net.input)
         try:
-            nets[net.name] = open_net(blueprint, runtime=runtime, device=device)
-        except RuntimeError as error:  # torch's and OpenVINO's own, of several lines
+            nets[member] = open_net(blueprint, runtime=runtime, device=device)
+        except (RuntimeError, UsageError) as error:  # torch's and OpenVINO's own, of several lines; a network's
             first = " ".join(str(error).split())[:200]
-            text = f"network {net.name!r} of stage {entry.stage!r} cannot be opened with input {net.input}: {first}"
+            text = f"network {member!r} of stage {entry.stage!r} cannot be opened with input {net.input}: {first}"
             raise BundleError(f"{text}; get the bundle again", "E_WEIGHTS_DIFFER") from error
     return kind(nets, entry.config)
 

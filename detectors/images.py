@@ -72,7 +72,7 @@ def open_image(image: Image, config: LungDetectorConfig, pixel_mm: float | None 
             raise UsageError(f"there is no image {path}; name a DICOM slice, a PNG or a JPEG file")
         if _is_dicom(path):
             return _dicom(path, config)
-        image = _decode(path)
+        image = decode(path)
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
         return _windows(array.astype(np.uint8), config, pixel_mm)
@@ -120,7 +120,12 @@ def _dicom(path: Path, config: LungDetectorConfig) -> Slice:
     return Slice(stage.view(study, frame), frame, picture, study.grid)
 
 
-def _decode(path: Path) -> NDArray[np.generic]:
+def decode(path: Path) -> NDArray[np.generic]:
+    """A picture file as `[y, x]` or, where it has colours, `[y, x, 3]`, red first.
+
+    Raises:
+        UsageError: It is no image that can be read.
+    """
     raw = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
     if image is None:

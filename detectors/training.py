@@ -33,7 +33,7 @@ class DetectorTraining:
     """How the detector is trained.
 
     Attributes:
-        yaml: Description of the network, one of `detectors.ultralytics_door.ARCHITECTURES`.
+        yaml: Description of the network, a name in `detectors.architectures.architectures()`.
         epochs: Passes over the pictures.
         batch: Pictures a step.
         rate: Highest learning rate, AdamW.

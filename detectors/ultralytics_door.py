@@ -13,22 +13,10 @@ import cv2
 from cascade.errors import UsageError
 from cascade.registry import nearest
 from cascade.runtime.offline import go_offline, settle_ultralytics
+from detectors.architectures import Architecture, architectures
 
 if TYPE_CHECKING:
     from torch import nn
-
-_SIZES = {
-    "yolo11": "nsmlx",
-    "yolo12": "nsmlx",
-    "yolo26": "nsmlx",
-    "yolov5": "nsmlx",
-    "yolov6": "nsmlx",
-    "yolov8": "nsmlx",
-    "yolov9": "tsmce",
-    "yolov10": "nsmblx",
-}
-ARCHITECTURES = tuple(f"{family}{size}.yaml" for family, sizes in _SIZES.items() for size in sizes)
-"""The descriptions that may be built: detectors of the Ultralytics package itself. A manifest can name no other."""
 
 
 def quiet_ultralytics() -> Any:
@@ -46,14 +34,19 @@ def quiet_ultralytics() -> Any:
 def detection_model(yaml: str, classes: int) -> nn.Module:
     """A detector with random weights, built from its description; no file is fetched.
 
+    The description is the package's own, whatever lies in the working folder under its name.
+
     Raises:
-        UsageError: The description is not one of `ARCHITECTURES`, or the number of classes is not positive.
+        UsageError: Ultralytics has no such detector, or the number of classes is not positive.
     """
-    check(yaml, classes)
+    architecture = check(yaml, classes)
     quiet_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils import YAML
 
-    model: nn.Module = DetectionModel(yaml, nc=classes, verbose=False)  # type: ignore[no-untyped-call]  # no types there
+    told: dict[str, Any] = YAML.load(architecture.file)  # type: ignore[no-untyped-call]  # no types there
+    told |= {"nc": classes, "scale": architecture.scale, "yaml_file": yaml}
+    model: nn.Module = DetectionModel(told, nc=classes, verbose=False)  # type: ignore[no-untyped-call]  # likewise
     return model
 
 
@@ -63,15 +56,18 @@ def trainer(yaml: str) -> Any:
     return quiet_ultralytics().YOLO(yaml, task="detect")
 
 
-def check(yaml: str, classes: int) -> None:
-    """Refuse a description that is not listed.
+def check(yaml: str, classes: int) -> Architecture:
+    """The description of a name.
 
     Raises:
-        UsageError: The description is not one of `ARCHITECTURES`, or the number of classes is not positive.
+        UsageError: Ultralytics has no such detector, or the number of classes is not positive.
     """
-    if yaml not in ARCHITECTURES:
+    known = architectures()
+    if yaml not in known:
         raise UsageError(
-            f"unknown YOLO description {yaml!r}; {nearest(str(yaml), ARCHITECTURES)}", "E_NETWORK_ARGUMENTS"
+            f"Ultralytics has no detector {yaml!r} that answers with rows; {nearest(str(yaml), known)}",
+            "E_NETWORK_ARGUMENTS",
         )
     if classes < 1:
         raise UsageError(f"a detector needs at least one class, got {classes}", "E_NETWORK_ARGUMENTS")
+    return known[yaml]

@@ -1,15 +1,17 @@
 """YOLO as a plain torch module: windows in, decoded rows out.
 
-Source: Ultralytics YOLO11, https://docs.ultralytics.com/models/yolo11 (no paper); anchor-free head with
-distribution focal loss after Li et al., "Generalized Focal Loss", arXiv:2006.04388.
+Source: Ultralytics YOLO (v8, 11, 12, 26 and older), https://docs.ultralytics.com/models; by default YOLO11 (no paper).
+Anchor-free head with distribution focal loss after Li et al., "Generalized Focal Loss", arXiv:2006.04388.
 Code: the `ultralytics` package, AGPL-3.0, which makes this package AGPL-3.0-or-later.
 Differs: weights come from safetensors, never from a `.pt`; the head always answers with decoded rows, also where
-the module is in training mode (Ultralytics' trainer trains its own copy, see `detectors.training`).
+the module is in training mode (Ultralytics' trainer trains its own copy, see `detectors.training`). Families that can
+answer end to end (YOLO26) have two heads; the one whose rows are many is asked, as of the others, since the stage
+suppresses what overlaps.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -21,14 +23,16 @@ class Yolo(nn.Module):
     """A YOLO detector.
 
     Args:
-        yaml: Its description, one of `detectors.ultralytics_door.ARCHITECTURES`.
+        yaml: Its description, a name in `detectors.architectures.architectures()`.
         classes: Number of classes; for the lung detector right and left lung.
     """
 
     def __init__(self, yaml: str = "yolo11n.yaml", classes: int = 2) -> None:
         super().__init__()
         self.body = detection_model(yaml, classes)
+        cast(Any, self._head).end2end = False  # every row, not a choice of the best with a class each
         vars(self._head)["export"] = True  # decoded rows alone, without the raw maps beside them
+        self.train()
 
     @property
     def _head(self) -> nn.Module:

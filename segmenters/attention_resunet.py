@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from segmenters.blocks import AttentionGate, Residual
+from segmenters.blocks import AttentionGate, Residual, doubled, middle
 
 
 class AttentionResUNet(nn.Module):
@@ -28,7 +28,8 @@ class AttentionResUNet(nn.Module):
 
     def __init__(self, slices: int = 7, outputs: int = 2, width: int = 16, levels: int = 5) -> None:
         super().__init__()
-        widths = [width << level for level in range(levels)]
+        self.slices = slices
+        widths = doubled(width, levels)
         self.down = nn.ModuleList(Residual(a, b) for a, b in pairwise([slices, *widths]))
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.gates = nn.ModuleList(AttentionGate(a) for a in widths[:-1])
@@ -37,6 +38,7 @@ class AttentionResUNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`[n, slices, y, x]` to logits `[n, outputs, y, x]`."""
+        x = middle(x, self.slices)
         skips: list[torch.Tensor] = []
         for level, block in enumerate(self.down):
             x = block(F.max_pool2d(x, 2) if level else x)

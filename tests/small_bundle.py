@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from typing import Any
 
 import torch
@@ -23,6 +25,22 @@ SMALL: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = {
     ),
 }
 """Every stage's config and networks."""
+
+MEMBERS: dict[str, dict[str, Any]] = {
+    "timm": {"model": "lcnet_050"},
+    "smp": {"encoder": "tu-lcnet_050"},
+}
+"""Small members of whole families."""
+
+
+def small_arguments(stage: str, name: str) -> dict[str, Any]:
+    """Arguments that make a network small: those of `SMALL`, else what its class lets be small."""
+    known = {**MEMBERS, **dict(SMALL[stage][1])} if stage in SMALL else MEMBERS
+    if name in known:
+        return known[name]
+    module, attribute = network_table(stage)[name].split(":")
+    taken = inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
+    return {key: value for key, value in {"slices": 7, "width": 4, "levels": 3}.items() if key in taken}
 
 
 def network(stage: str, name: str, arguments: dict[str, Any], seed: int = 0) -> Network:

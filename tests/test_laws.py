@@ -29,7 +29,7 @@ from cascade.stage import Learned, Net
 from cascade.study import Study
 from cascade.weights_file import pack, unpack
 from tests.agreement import agreement, dice, differences
-from tests.small_bundle import SMALL, parameters
+from tests.small_bundle import SMALL, parameters, small_arguments
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest, cropped, moved, orders, stored
 
 STAGES = [name for package in PACKAGES for name in importlib.import_module(package).STAGES]
@@ -38,8 +38,7 @@ NETWORKS = [
     for package in PACKAGES
     for name in importlib.import_module(package).NETWORKS
 ]
-SIZES = {name: arguments for _, nets in SMALL.values() for name, arguments in nets}
-LARGE = ("siamese_exact", "smp")  # Tens of millions of weights: files and compilers take them with the slow tests.
+LARGE = ("siamese_exact",)  # Tens of millions of weights: files and compilers take it with the slow tests.
 
 every_stage = pytest.mark.parametrize("name", STAGES)
 every_network = pytest.mark.parametrize(("stage", "name"), NETWORKS)
@@ -56,7 +55,7 @@ DARK = replace(STUDY, hu=np.where(STUDY.hu < -500, np.where(STUDY.hu < -950, -10
 def module_of(stage: str, name: str) -> nn.Module:
     """A network of random weights, of a small size where one is known, in evaluation mode."""
     torch.manual_seed(1)
-    module: nn.Module = build(network_table(stage), name, SIZES.get(name, {})).eval()
+    module: nn.Module = build(network_table(stage), name, small_arguments(stage, name)).eval()
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -170,7 +169,7 @@ def test_law_2_fails_when_a_network_looks_at_its_neighbours() -> None:
 
 def bundle_of(stage: str, name: str) -> Bundle:
     config = bundles.stage_classes()[stage].Config()  # type: ignore[attr-defined]  # each has one
-    network = Network.of(name, SIZES.get(name, {}), module_of(stage, name))
+    network = Network.of(name, small_arguments(stage, name), module_of(stage, name))
     return Bundle("one", (StageEntry(stage, config, (network,)),))
 
 
@@ -178,7 +177,7 @@ def bundle_of(stage: str, name: str) -> Bundle:
 def test_law_3_what_is_saved_is_what_runs(stage: str, name: str, tmp_path: Path) -> None:
     saved = save(bundle_of(stage, name), tmp_path)
     loaded = load(tmp_path)
-    rounded = build(network_table(stage), name, SIZES.get(name, {})).eval()
+    rounded = build(network_table(stage), name, small_arguments(stage, name)).eval()
     state = module_of(stage, name).state_dict()
     rounded.load_state_dict(
         {k: v.half().float() if v.ndim > 1 and v.is_floating_point() else v for k, v in state.items()}
@@ -205,7 +204,7 @@ def test_law_3_one_changed_byte_a_missing_file_and_another_class_are_refused(
         load(tmp_path)
     other = next(n for s, n in NETWORKS if n != name)
     claimed = Network(
-        name, SIZES.get(name, {}), pack(unpack(bundle_of(stage, name).stages[0].networks[0].blob), other, {})
+        name, small_arguments(stage, name), pack(unpack(bundle_of(stage, name).stages[0].networks[0].blob), other, {})
     )
     save(Bundle("one", (replace(bundle_of(stage, name).stages[0], networks=(claimed,)),)), tmp_path)
     with pytest.raises(BundleError, match=f"holds '{other}'"):

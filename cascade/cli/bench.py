@@ -29,7 +29,7 @@ class Accuracy(Command):
     For example:
         cascade-bench accuracy SIMULATED -o OUT
         cascade-bench accuracy --seeds 0-19 --members
-        cascade-bench accuracy --frozen tests/frozen/validation-v2.yaml --anatomy MAPS
+        cascade-bench accuracy --frozen tests/frozen/validation-v3.yaml --anatomy MAPS
         cascade-bench accuracy CTPA              (folders with ct/*.dcm and embolus.nii.gz)
 
     Attributes:

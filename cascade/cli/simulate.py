@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +18,9 @@ from cascade.cli.terminal import progress_bar, say
 from cascade.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from cascade.findings import Field, Findings
     from cascade.phantom import Simulation
+    from cascade.study import Study
 
     Row = Mapping[str, Any]
 
@@ -34,6 +36,7 @@ class Simulate(Command):
         cascade simulate -o SET -n 20
         cascade simulate -o SET --anatomy MAPS --split train --emboli 1-5 --seed 100
         cascade simulate -o SET --onto STUDY
+        cascade simulate -o SET --onto ct.nii.gz --arteries mask.nii.gz
         cascade simulate -o SET simulation.slice_mm=[1.0] simulation.slice_weights=[1]
 
     Attributes:
@@ -46,7 +49,9 @@ class Simulate(Command):
             procedural anatomies by default.
         split: Which anatomies of split.csv.
         format: As a scanner sends them, or one NIfTI a study.
-        onto: Paint emboli into the arteries of this real study instead; they are found by the bundle's networks.
+        onto: Paint emboli into the arteries of this real study instead; the networks find them. Beside emboli that a
+            reader outlined (a folder with ct/ and embolus.nii.gz) none are painted, and the truth holds both.
+        arteries: Mask of the arteries of the --onto study (NIfTI on its grid), where they are known already.
         bundle: Folder of weights, for --onto; the shipped ones by default.
         workers: Processes; a study takes about 1.2 GB in each.
     """
@@ -60,6 +65,7 @@ class Simulate(Command):
     split: str = ""
     format: Literal["dicom", "nifti"] = "dicom"
     onto: Annotated[Path | None, arg(metavar="STUDY")] = None
+    arteries: Annotated[Path | None, arg(metavar="FILE")] = None
     bundle: Bundle = None
     workers: int = 1
 
@@ -73,6 +79,8 @@ class Simulate(Command):
         maps = anatomies(self.anatomy, self.split)
         if self.onto is not None:
             existing(self.onto, STUDY)
+        if self.arteries is not None:
+            existing(self.arteries)
         from cascade.cli.simulated_set import write_index
         from cascade.phantom import Simulation
 
@@ -99,24 +107,41 @@ class Simulate(Command):
         return simulate_many(config, seeds, into, anatomies=maps, workers=self.workers)
 
     def _painted(self, out: Path, config: Simulation, seeds: range) -> Iterator[Row]:
-        from cascade import Cascade, Findings
         from cascade.cli.simulated_set import row, write_study
         from cascade.phantom.onto import find_arteries, paint_onto
-        from cascade.reading import read
 
         onto = self.onto or Path()
-        study = read(onto)
-        found = Cascade.load(self.bundle)(study)
-        if found.arteries is None:
-            raise UsageError("the bundle's embolus stage has no artery output; name another with --bundle", "E_BUNDLE")
-        arteries = find_arteries(study, found.arteries)
-        known = Findings(study.grid, lungs=found.lungs)
+        study, known, found = self._scan(onto)
+        arteries = find_arteries(study, found, known.embolus)
         for seed in seeds:
             painted, truth = paint_onto(study, known, arteries, config, seed)
             facts = {"seed": seed, "anatomy": f"onto-{patient_of(onto)}", "config": config.digest()}
             name = f"seed-{seed:05d}"
             write_study(out / name, self.format, painted, truth, facts)
             yield row(name, self.split, painted, truth, facts)
+
+    def _scan(self, onto: Path) -> tuple[Study, Findings, Field]:
+        """The real study, what is known of it, and its arteries: as given, else as the networks find them.
+
+        Raises:
+            UsageError: The bundle's networks find no arteries.
+        """
+        from cascade import Cascade, Findings
+        from cascade.reading import read
+        from cascade.training.datasets import labelled
+        from cascade.training.datasets.masks import as_field, mask_on
+
+        if labelled.fits(onto):
+            study, known = labelled.opened(onto)
+        else:
+            study = read(onto)
+            known = Findings(study.grid)
+        if self.arteries is not None:
+            return study, known, as_field(mask_on(study, self.arteries) > 0, study.grid)
+        found = Cascade.load(self.bundle)(study)
+        if found.arteries is None:
+            raise UsageError("the bundle's embolus stage has no artery output; name another with --bundle", "E_BUNDLE")
+        return study, replace(known, lungs=found.lungs), found.arteries
 
 
 def patient_of(study: Path) -> str:

@@ -243,6 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from cascade.cli.train_classifier import Classifier
     from cascade.cli.train_detector import Detector
     from cascade.cli.train_fusion import Fusion
+    from cascade.cli.train_images import Images
     from cascade.cli.train_segmenter import Segmenter
 
     commands: dict[str, type[Command]] = {
@@ -251,5 +252,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "segmenter": Segmenter,
         "fusion": Fusion,
         "check": Check,
+        "images": Images,
     }
     return Program("cascade-train", "Trains the networks of a cascade, and fits its fusion.", commands)(arguments)

@@ -48,12 +48,12 @@ class Detector(Training):
             raise UsageError(
                 "Ultralytics starts its processes itself; leave torchrun out, and name training.device=0,1"
             )
-        from detectors.ultralytics_door import ARCHITECTURES
+        from detectors.architectures import architectures
 
         asked = self.again()
         asked.checked()
         if asked.net is not None:
-            listed("network", asked.net.removesuffix(".yaml"), (name.removesuffix(".yaml") for name in ARCHITECTURES))
+            listed("network", asked.net.removesuffix(".yaml"), (name.removesuffix(".yaml") for name in architectures()))
         from cascade.training.detector import train_lung_detector
         from detectors.lung_detector import LungDetectorConfig
         from detectors.training import DetectorTraining

@@ -178,7 +178,7 @@ def _units(vectors: Points) -> Points:
 
 
 def form(
-    canvas: Canvas, along: Ways, kind: Kind, volume_ml: float, widening: float, taken: NDArray[np.uint8],
+    canvas: Canvas, along: Ways, kind: Kind, volume_ml: float, widening: float, taken: F32,
     rng: np.random.Generator,
 ) -> Clot | None:  # fmt: skip
     """Form a clot of about `volume_ml` around the seed; None where no room is.
@@ -190,7 +190,7 @@ def form(
         volume_ml: How far it runs: until this is filled.
         widening: By how much of its radius the artery widens where the clot fills it and soft tissue lets it; a clot
             that fills the lumen and widens nothing leaves a trace of blood along parts of the wall.
-        taken: Share of each voxel of the canvas that other clots fill, 255 is all.
+        taken: Share of each voxel's blood that other clots have taken the place of, 0..1.
         rng: Source of every draw.
     """
     mm = canvas.mm
@@ -231,7 +231,7 @@ def form(
     lateral, other, rank = _smoothed(fields, lumen.shape, here, seams / mm)[(slice(None), *here)]
     section = _section(kind, film, depth[here], lateral, other, local, wave, rng)
     rank = rank + wave * np.minimum(0.35 * local, 2.0)
-    weight = seen(artery[here]) * np.clip(0.5 - section / mm, 0, 1) * near * (taken[box][here] < 26)
+    weight = seen(artery[here]) * np.clip(0.5 - section / mm, 0, 1) * near * (taken[box][here] < 0.1)
     order = np.argsort(rank, kind="stable")
     filled = np.cumsum(weight[order]) * mm**3 / 1000
     if not filled.size or filled[-1] < 0.15 * volume_ml:
@@ -245,7 +245,7 @@ def form(
     across = _smoothed(np.clip(section, -4.0, 4.0)[None], lumen.shape, here, 0.8 / mm)[0][here]
     region = np.zeros(lumen.shape, np.float32)
     region[here] = shapes.soft(np.maximum(across, extent) / mm, 1.0)
-    region = _whole(np.minimum(region, 1 - taken[box].astype(np.float32) / 255), artery)
+    region = _whole(np.minimum(region, 1 - taken[box]), artery)
     swell = np.zeros(lumen.shape, np.float32)
     swell[here] = widening * local * np.clip((end - rank) / 5.0, 0, 1) * (section <= -FAR_MM)
     if (region * seen(artery) >= 0.5).sum() < max(3, 4 / mm**3):

@@ -22,6 +22,8 @@ WIDE_MM = 6.0
 """Arteries of this radius and more are never starved: blood finds its way around a clot."""
 TIGHT = 0.6
 """Share of clots in the whole lumen that touch the wall all around."""
+CHRONIC: tuple[Kind, ...] = ("mural", "web")
+"""Kinds that old emboli have."""
 ROOT_MM = 6.0
 """No clot nearer than this to the root of the tree: what is nearest to the root may be the heart."""
 
@@ -80,6 +82,8 @@ def paint(
     """
     fraction = np.zeros(blood.shape, np.uint8)
     numbers = np.zeros(blood.shape, np.uint8)
+    # Share of each voxel's blood that clots have taken the place of: it gives way once, also where clots touch.
+    displaced = np.zeros(blood.shape, np.float32)
     clots: list[Clot] = []
     if not paths:
         return fraction, numbers, clots
@@ -94,28 +98,32 @@ def paint(
             widening = rng.uniform(*config.widening) if kind == "occlusive" and rng.random() < TIGHT else 0.0
             reach = _reach(kind, float(volume), radius)
             along = clot.ways(net, way, seed, kind, valve, reach, canvas.mm, rng)
-            made = clot.form(part, along, kind, float(volume), widening, fraction, rng)
+            made = clot.form(part, along, kind, float(volume), widening, displaced, rng)
             if made is not None:
                 break
         else:
             continue
         mean = float(rng.uniform(*config.clot_hu))
-        occupancy = _fill(part, made, blood, mean, blur, rng)
+        occupancy = _fill(part, made, blood, displaced, mean, blur, rng)
         number = len(clots) + 1
         fraction[made.box] = np.maximum(fraction[made.box], np.rint(occupancy * 255).astype(np.uint8))
         numbers[made.box][occupancy >= 0.1] = number
         if kind == "occlusive" and radius < WIDE_MM and rng.random() < config.starved:
-            _starve(part, fraction, blood, paths[0].tree, start, occupancy, made.box, rng)
+            _starve(part, displaced, blood, paths[0].tree, start, occupancy, made.box, rng)
         size = float((occupancy >= 0.5).sum()) * canvas.mm**3 / 1000
         clots.append(Clot(number, kind, place_of(radius), radius, mean, size))
     return fraction, numbers, clots
 
 
-def _fill(part: Canvas, made: clot.Clot, blood: F32, mean: float, blur: float, rng: np.random.Generator) -> F32:
+def _fill(
+    part: Canvas, made: clot.Clot, blood: F32, displaced: F32, mean: float, blur: float, rng: np.random.Generator
+) -> F32:
     """Change HU and arteries as a clot does; return the share of each voxel in its box that counts as clot."""
     box, shape = made.box, made.region.shape
     hu = np.clip(mean + 4 * shapes.noise((shape[0], shape[1], shape[2]), 4 / part.mm, rng), 15, 130)
     region = ndimage.gaussian_filter(made.region, blur) if blur else made.region
+    region = np.minimum(region, 1 - displaced[box])
+    displaced[box] += region
     before = part.artery[box].astype(np.float32) / 255
     wider = made.artery - before
     tissue = np.clip((part.hu[box] - before * blood[box]) / np.maximum(1 - before, 0.1), -1000, 150)
@@ -125,7 +133,7 @@ def _fill(part: Canvas, made: clot.Clot, blood: F32, mean: float, blur: float, r
 
 
 def _starve(
-    part: Canvas, fraction: U8, blood: F32, tree: Tree, start: NDArray[np.intp], occupancy: F32, box: Box,
+    part: Canvas, displaced: F32, blood: F32, tree: Tree, start: NDArray[np.intp], occupancy: F32, box: Box,
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Let little contrast into the branches behind a clot that fills its artery."""
@@ -146,7 +154,7 @@ def _starve(
     dim[tuple((behind - [s.start for s in around]).T)] = 1
     dim = np.clip(1.5 * ndimage.gaussian_filter(ndimage.maximum_filter(dim, 3), 0.8), 0, 1) * rng.uniform(0.2, 0.8)
     less = dim * np.maximum(blood[around] - 45, 0)
-    free = np.clip((part.artery[around].astype(np.float32) - fraction[around]) / 255, 0, 1)
+    free = part.artery[around].astype(np.float32) / 255 * (1 - displaced[around])
     part.hu[around] -= free * less
     blood[around] -= less
 

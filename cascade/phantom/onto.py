@@ -28,10 +28,16 @@ from cascade.study import Study
 CANVAS_MM = 1.0
 TISSUE_HU = 40.0
 LEAST_ML = 8.0
+THICK_MM, SURE = 4.0, 0.75
+"""Least probability of an artery that holds a ball of this radius."""
 WIDE_MM, BELOW_MM = 9.0, 5.0
 """A ventricle holds a ball of this radius, this far below the middle of the branches."""
 BRIGHTEST = 1.6
 """What is brighter than the arteries' median by this factor is a vein full of contrast, or metal."""
+APART_MM = 8.0
+"""Painted clots lie at least this far from those that a reader outlined."""
+NEAR_MM = 2.0
+"""Standard deviation of the neighbourhood that blood's brightness is averaged over."""
 SMEAR = 3
 """Voxels of the canvas that the scanner smears a vessel's brightness over."""
 
@@ -55,12 +61,15 @@ class Arteries:
     zoom: tuple[float, float, float]
 
 
-def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest: float = 0.55) -> Arteries:
+def find_arteries(
+    study: Study, arteries: Field, emboli: Field | None = None, threshold: float = 0.5, darkest: float = 0.55
+) -> Arteries:
     """What of a scan's arteries is bright enough to paint clots into.
 
     Args:
         study: A contrast-enhanced scan.
         arteries: Artery probability, as the segmentation stage records it.
+        emboli: What a reader outlined in the scan; painted clots keep away from it.
         threshold: Least probability.
         darkest: Least HU, as a share of the arteries' median HU: what is darker may be a clot already, or no artery.
 
@@ -75,11 +84,16 @@ def find_arteries(study: Study, arteries: Field, threshold: float = 0.5, darkest
     around = around.grow((3, round(8 / spacing[1]), round(8 / spacing[2])), study.grid.shape)
     zoom = (spacing[0] / CANVAS_MM, spacing[1] / CANVAS_MM, spacing[2] / CANVAS_MM)
     hu = _to_canvas(study.hu[around.slices].astype(np.float32), zoom)
-    inside = _to_canvas(mask[around.slices].astype(np.float32), zoom) >= 0.5
+    probability = _to_canvas(np.asarray(arteries.full(study.grid.shape)[around.slices] / 255, np.float32), zoom)
+    inside = probability >= threshold
     smooth = ndimage.gaussian_filter(hu, 0.8)
     level = float(np.median(smooth[ndimage.binary_erosion(inside)]))
     inside &= (smooth >= max(darkest * level, 100.0)) & (smooth <= BRIGHTEST * level)
-    inside = _without_heart(inside)
+    inside = _without_heart(_surely(inside, probability))
+    if emboli is not None:
+        drawn = emboli.full(study.grid.shape)[around.slices] > 0
+        reach = ndimage.distance_transform_edt(~drawn, study.grid.spacing) <= APART_MM
+        inside &= _to_canvas(reach.astype(np.float32), zoom) < 0.5
     inside = cc3d.largest_k(inside.astype(np.uint8), k=1, connectivity=26) > 0
     if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
         raise PhantomError("the scan's arteries are too dark or too broken up to paint clots into")
@@ -100,7 +114,7 @@ def paint_onto(
 
     Args:
         study: The scan that `arteries` were found in.
-        truth: What is known of it; its lungs stay.
+        truth: What is known of it; its lungs stay, and so do emboli that a reader outlined.
         arteries: Where clots may lie.
         config: Number, volume and HU of the clots.
         seed: Everything random follows from it.
@@ -131,6 +145,11 @@ def paint_onto(
         ndimage.grey_dilation(numbers, size=(3, 3, 3)).astype(np.float32), arteries.zoom, shape, order=0
     )
     labels[part] = np.where(solid, nearest, 0)
+    if truth.embolus is not None:
+        drawn = truth.embolus.full(hu.shape) > 0
+        own = cc3d.connected_components(drawn.astype(np.uint8), connectivity=26)
+        mask[drawn] = 255
+        labels = np.where(own > 0, own + int(labels.max()), labels).astype(np.uint8)
     right, left = _halves(truth, hu.shape)
     lesions, labels = lesions_of(study.grid, labels, {c.number: c.place for c in clots}, right, left)
     everything = Box(0, hu.shape[0], 0, hu.shape[1], 0, hu.shape[2])
@@ -151,6 +170,16 @@ def _halves(truth: Findings, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_],
     middle = round(float(np.median(both))) if len(both) else shape[2] // 2
     right = np.broadcast_to(np.arange(shape[2]) < middle, shape)
     return right, ~right
+
+
+def _surely(inside: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The arteries without thick parts that are not sure: aorta and cava, where they are as bright and touch."""
+    thick = ndimage.distance_transform_edt(inside) >= THICK_MM / CANVAS_MM
+    if not thick.any():
+        return inside
+    thick = inside & (ndimage.distance_transform_edt(~thick) < THICK_MM / CANVAS_MM)
+    sure = ndimage.binary_dilation(thick & (probability >= SURE), iterations=2)
+    return np.asarray(inside & (sure | ~thick))
 
 
 def _without_heart(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -183,8 +212,9 @@ def _blood(hu: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.flo
     core = ndimage.binary_erosion(inside)
     core = (core if core.sum() > 500 else inside).astype(np.float32)
     level = float(hu[core > 0].mean())
-    near = ndimage.gaussian_filter(hu * core, 4.0) + 1e-3 * level
-    return np.asarray(near / (ndimage.gaussian_filter(core, 4.0) + 1e-3), np.float32)
+    # Near enough for blood that mixes unevenly: a clot that takes away more than there is would be darker than fat.
+    near = ndimage.gaussian_filter(hu * core, NEAR_MM / CANVAS_MM) + 1e-3 * level
+    return np.asarray(near / (ndimage.gaussian_filter(core, NEAR_MM / CANVAS_MM) + 1e-3), np.float32)
 
 
 def _share(hu: NDArray[np.float32], blood: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:

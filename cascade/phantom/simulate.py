@@ -87,7 +87,8 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
     grid = Grid.simple(hu.shape, (scan.slice_mm, scan.pixel_mm, scan.pixel_mm), _origin(scan, rng["scanner"]))
     facts = _facts(config, seed, anatomy, bolus, scan, clots)
     study = Study(hu, grid, facts={**facts["scanner"], "contrast_agent": "simulated"})
-    truth, lesions = findings(grid, labels, instance, {c.number: c.place for c in clots}, bolus.artery, scan.noise_hu)
+    places, old = {c.number: c.place for c in clots}, {c.number for c in clots if c.kind in emboli.CHRONIC}
+    truth, lesions = findings(grid, labels, instance, places, bolus.artery, scan.noise_hu, old, rv_lv)
     exam = dict(truth.exam.labels) if truth.exam and truth.exam.labels else {}
     facts = {**facts, "labels": exam, "rv_lv_ratio": round(rv_lv, 3), "lesions": lesions}
     return Simulated(study, truth, labels, facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ def findings(
     places: Mapping[int, str],
     contrast_hu: float,
     noise_hu: float,
+    old: Collection[int] = (),
+    rv_lv: float = 1.0,
 ) -> tuple[Findings, list[dict[str, Any]]]:
     """Truth of a simulated study, and its lesions as rows for exam.json.
 
@@ -35,6 +37,8 @@ def findings(
         places: Place of each number: central, lobar, segmental, subsegmental.
         contrast_hu: Pulmonary trunk, HU.
         noise_hu: Standard deviation of noise, HU.
+        old: Numbers of the clots that look as chronic ones do.
+        rv_lv: Ratio of the ventricles' widths, right to left.
     """
     right, left = sides(labels)
     boxes = np.full((grid.shape[0], 2, 4), np.nan, np.float32)
@@ -54,13 +58,14 @@ def findings(
         region = clot_box if region is None else region.join(clot_box)
     box = region or Box(0, 1, 0, 1, 0, 1)
     lesions, named = lesions_of(grid, instance, places, right, left)
+    chronic = [bool(number in old) for number in np.unique(instance[instance > 0])]
     pe: NDArray[np.float32] = np.asarray(instance.any((1, 2)), np.float32)
     artery = np.where(labels[box.slices] == LABELS["artery"], 255, 0).astype(np.uint8)
     exam = Exam(
         decision="positive" if lesions else "negative",
         probability=1.0 if lesions else 0.0,
         reason="simulated truth",
-        labels=_exam_labels(lesions),
+        labels=_exam_labels(lesions, chronic, rv_lv),
     )
     truth = Findings(
         grid=grid,
@@ -154,14 +159,19 @@ def _side(at: NDArray[np.intp], right: NDArray[np.bool_], left: NDArray[np.bool_
     return "right" if share > 0.85 else "left" if share < 0.15 else "both"
 
 
-def _exam_labels(lesions: list[Lesion]) -> dict[str, float]:
-    """The part of RSNA's exam labels that follows from the lesions."""
-    any_pe = bool(lesions)
+def _exam_labels(lesions: Sequence[Lesion], chronic: Sequence[bool], rv_lv: float) -> dict[str, float]:
+    """The nine exam labels of RSNA's challenge, by its rules: what describes emboli is 0 where there are none."""
     where = {n.side for n in lesions}
-    return {
-        "negative_exam_for_pe": float(not any_pe),
-        "indeterminate": 0.0,
-        "rightsided_pe": float(bool(where & {"right", "both"})),
-        "leftsided_pe": float(bool(where & {"left", "both"})),
-        "central_pe": float(any(n.place == "central" for n in lesions)),
+    wide = rv_lv >= 1
+    told = {
+        "negative_exam_for_pe": not lesions,
+        "indeterminate": False,
+        "rightsided_pe": bool(where & {"right", "both"}),
+        "leftsided_pe": bool(where & {"left", "both"}),
+        "central_pe": any(n.place == "central" for n in lesions),
+        "chronic_pe": bool(chronic) and all(chronic),
+        "acute_and_chronic_pe": any(chronic) and not all(chronic),
+        "rv_lv_ratio_gte_1": bool(lesions) and wide,
+        "rv_lv_ratio_lt_1": bool(lesions) and not wide,
     }
+    return {label: float(value) for label, value in told.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cascade.errors import InputError
 from cascade.reading.limits import MAX_VOXELS, check
@@ -23,6 +24,15 @@ def read_nifti(path: Path) -> Study:
 
     Raises:
         InputError: E_PIXEL_FORMAT, E_NO_GEOMETRY, E_TRUNCATED, E_NOT_HU or E_LIMIT.
+    """
+    return volume_study(*open_nifti(path), "NIfTI")
+
+
+def open_nifti(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64], tuple[float, float]]:
+    """The stored values `[slice, row, column]` of a NIfTI, the affine from there to LPS mm, slope and intercept.
+
+    Raises:
+        InputError: E_PIXEL_FORMAT, E_NO_GEOMETRY, E_TRUNCATED or E_LIMIT.
     """
     import nibabel
 
@@ -68,10 +78,10 @@ def read_nifti(path: Path) -> Study:
     values = np.frombuffer(body, dtype=dtype).reshape(shape[::-1])
     backwards = np.eye(4)[[2, 1, 0, 3]]
     scale = (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
-    return volume_study(values, RAS_TO_LPS @ affine @ backwards, scale, "NIfTI")
+    return values, RAS_TO_LPS @ affine @ backwards, scale
 
 
-def _in_mm(header: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _in_mm(header: Any) -> NDArray[np.float64]:
     """From the header's units to millimetres; units that are not stated are taken for these."""
     try:
         unit = header.get_xyzt_units()[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cascade.errors import InputError
 from cascade.reading.limits import MAX_VOXELS, check
@@ -28,6 +29,16 @@ def read_nrrd(path: Path) -> Study:
     Raises:
         InputError: E_PIXEL_FORMAT, E_NO_GEOMETRY, E_TRUNCATED, E_NOT_HU or E_LIMIT.
     """
+    values, affine = open_nrrd(path)
+    return volume_study(values, affine, (1.0, 0.0), "NRRD")
+
+
+def open_nrrd(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """The values `[slice, row, column]` of a .nrrd file, and the affine from these indices to LPS mm.
+
+    Raises:
+        InputError: E_PIXEL_FORMAT, E_NO_GEOMETRY, E_TRUNCATED or E_LIMIT.
+    """
     import nrrd
 
     try:
@@ -47,10 +58,10 @@ def read_nrrd(path: Path) -> Study:
     except Exception as error:  # pynrrd raises its own and numpy's errors on broken files
         text = f"the NRRD ends early or its header cannot be read ({type(error).__name__})"
         raise InputError("E_TRUNCATED", f"{text}; copy it again") from error
-    return volume_study(values, affine, (1.0, 0.0), "NRRD")
+    return values, affine
 
 
-def _affine(header: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _affine(header: dict[str, Any]) -> NDArray[np.float64]:
     """From `(slice, row, column)` to LPS mm."""
     space = str(header.get("space", "")).strip().lower()
     if space not in _SPACES or "space directions" not in header:

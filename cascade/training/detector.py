@@ -14,6 +14,7 @@ from cascade.bundle import Bundle, Network, StageEntry
 from cascade.findings import Findings
 from cascade.reference import find_lungs
 from cascade.training.datasets import open_cases
+from cascade.training.datasets.lung_boxes import sides
 from cascade.training.examples import Example, draw_examples
 from cascade.training.finish import Say, finish
 from cascade.training.monitors import draw_results, events, write_events
@@ -39,7 +40,7 @@ def train_lung_detector(
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> Bundle:
-    """Train the detector on whole chests, which the threshold finder labels.
+    """Train the detector on whole chests, which the threshold finder labels, and on single slices with drawn boxes.
 
     Args:
         data: Folders of cases to learn from, in any layout that `open_cases` reads; whole slices, not crops.
@@ -139,4 +140,7 @@ def _show(out: Path) -> None:
 def _studies(folders: Sequence[Path], dataset: str | None) -> Iterator[Labelled]:
     for folder in folders:
         for case in open_cases(folder, dataset):
-            yield case.study, None
+            study, lungs = case.study, case.truth.lungs
+            # A single slice carries boxes that somebody drew; the finder's outlines of a whole chest turn with it.
+            drawn = lungs is not None and study.grid.shape[0] == 1
+            yield study, sides(lungs, study.grid) if lungs is not None and drawn else None

@@ -81,6 +81,8 @@ def train_fusion(
     with tempfile.TemporaryDirectory(prefix="cascade-fusion-") as folder:
         exams = Exams(Path(folder))
         for case in (case for root in data for case in open_cases(root, dataset)):
+            if case.truth.exam is not None and case.truth.exam.decision == "abstain":
+                continue  # its readers left it open: it judges nothing
             findings = Findings(case.study.grid)
             for stage in stages:
                 findings = stage(case.study, findings)

@@ -12,9 +12,10 @@ import numpy as np
 from cascade.bundle import Bundle, Network, StageEntry
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig
+from cascade.training.cache import prepared_case
 from cascade.training.case import Case, thin
 from cascade.training.crops import CropConfig, Judge
-from cascade.training.datasets import open_cases
+from cascade.training.datasets import entries
 from cascade.training.finish import Say, finish
 from cascade.training.imbalance import ImbalanceConfig, sampler
 from cascade.training.imbalance.lungs import cut_to_lungs
@@ -118,10 +119,11 @@ def prepared(
 ) -> list[Case]:
     """The cases of some folders at the stage's resolution, around the lungs; nothing around them with `lungs`."""
     one_plane = EmbolusEnsemble(config=replace(stage, slices=1))
-    cases: list[Case] = []
-    for folder in folders:
-        for case in open_cases(folder, dataset):
-            near = cut_to_lungs(case) if lungs else case
-            fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
-            cases.append(thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near)
-    return cases
+
+    def prepare(case: Case) -> Case:
+        near = cut_to_lungs(case) if lungs else case
+        fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
+        return thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near
+
+    settings = {"stage": stage, "lungs": lungs}
+    return [prepared_case(entry, prepare, settings) for folder in folders for entry in entries(folder, dataset)]

@@ -3,15 +3,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 import classifiers
 from cascade.errors import UsageError
 from cascade.registry import build
-from classifiers.efficientnet import OUTPUTS, EfficientNet
+from cascade.runtime import open_net
+from cascade.stage import Learned
+from classifiers import LungFilter, Siamese
+from classifiers.efficientnet import EfficientNet
 from classifiers.siamese import SiameseNet
+from classifiers.timm_network import OUTPUTS, TimmNetwork
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -37,6 +45,8 @@ def test_a_branch_of_the_exact_siamese_has_19650944_parameters() -> None:
     [
         ("efficientnet", {}, 2),
         ("efficientnet", {"name": "resnet10t"}, 2),
+        ("timm", {"model": "resnet10t", "outputs": 1}, 1),
+        ("timm", {"model": "vit_tiny_patch16_224", "size": 64}, 2),
         ("siamese", {}, 1),
         ("siamese", {"width": 4, "shared": True}, 1),
         ("siamese_exact", {"dropout": 0.5}, 1),
@@ -47,6 +57,18 @@ def test_every_network_answers_one_logit_a_question(name: str, arguments: dict[s
     logits = outputs(network, torch.rand(2, 3, 64, 64))
     assert logits.shape == (2, questions)
     assert logits.dtype == torch.float32
+
+
+def test_efficientnetv2_s_with_one_logit_has_the_source_projects_20178769_parameters() -> None:
+    network = build(classifiers.NETWORKS, "timm", {"model": "tf_efficientnetv2_s", "outputs": 1})
+    assert parameters(network) == 20_178_769
+
+
+@pytest.mark.parametrize(("stage", "questions"), [(LungFilter, 2), (Siamese, 1)])
+def test_a_network_of_timm_answers_for_either_stage(stage: type[Learned], questions: int) -> None:
+    network = build(classifiers.NETWORKS, "timm", {"model": "lcnet_050", "outputs": questions}).eval()
+    probabilities = stage({"timm": open_net(network)}).predict(np.zeros((2, 3, 64, 64), np.float32))
+    assert probabilities.shape == (2, questions)
 
 
 def test_the_filters_heads_are_called_lung_and_pe() -> None:
@@ -101,9 +123,37 @@ def test_start_weights_of_another_network_are_refused() -> None:
         EfficientNet("resnet10t").start_from_imagenet()
 
 
-def test_an_unknown_timm_name_is_refused_with_the_nearest() -> None:
+def test_a_file_of_timms_own_tensors_fills_every_layer_but_the_last(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = timm.create_model("lcnet_050", num_classes=5).state_dict()
+    save_file(theirs, tmp_path / "model.safetensors")
+    network = TimmNetwork("lcnet_050")
+    network.start_from_timm(tmp_path / "model.safetensors")
+    taken = {k for k, v in network.net.state_dict().items() if v.shape == theirs[k].shape and torch.equal(v, theirs[k])}
+    assert set(theirs) - taken == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_file_of_another_timm_network_is_refused(tmp_path: Path) -> None:
+    save_file(timm.create_model("lcnet_035").state_dict(), tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match=r"does not hold 'lcnet_050': \d+ tensors differ"):
+        TimmNetwork("lcnet_050").start_from_timm(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(("network", "argument"), [("efficientnet", "name"), ("timm", "model")])
+def test_an_unknown_timm_name_is_refused_with_the_nearest(network: str, argument: str) -> None:
     with pytest.raises(UsageError, match="did you mean 'tf_efficientnet_lite0'"):
-        build(classifiers.NETWORKS, "efficientnet", {"name": "tf_efficientnet_lit0"})
+        build(classifiers.NETWORKS, network, {argument: "tf_efficientnet_lit0"})
+
+
+def test_a_timm_network_that_takes_no_size_is_refused_with_one() -> None:
+    with pytest.raises(UsageError, match="E_NETWORK_ARGUMENTS"):
+        build(classifiers.NETWORKS, "timm", {"model": "resnet10t", "size": 64})
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/something", "local-dir:/tmp", "/tmp/model.py"])
+def test_a_timm_name_that_would_be_fetched_or_read_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="E_UNKNOWN_NETWORK"):
+        build(classifiers.NETWORKS, "timm", {"model": name})
 
 
 def test_importing_the_package_imports_no_torch() -> None:

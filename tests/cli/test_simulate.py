@@ -75,11 +75,10 @@ def test_a_label_map_that_is_not_there_exits_3(tmp_path: Path, capsys: pytest.Ca
 def test_a_set_is_what_training_reads(simulated: Path, capsys: pytest.CaptureFixture[str]):
     assert train(["check", "--data", str(simulated)]) == 0
     told = capsys.readouterr().out
-    assert "data: 1 patients" in told
-    assert "1 procedural" in told
-    assert "1 with embolism" in told
+    assert "data: 1 case of 1 patient (1 procedural)" in told
+    assert "data: embolism in 1 case, none in 0, unknown in 0" in told
 
 
 def test_patients_on_both_sides_of_the_split_are_refused(simulated: Path, capsys: pytest.CaptureFixture[str]):
-    assert train(["check", "--data", str(simulated), "--validation", str(simulated)]) == 2
+    assert train(["check", "--data", str(simulated), "--validation", str(simulated)]) == 3
     assert "E_SPLIT" in capsys.readouterr().err

@@ -38,11 +38,41 @@ def test_a_painted_clot_is_dark_lies_in_the_artery_and_leaves_the_rest_as_it_was
     )
 
 
+def test_painted_clots_keep_away_from_outlined_ones_and_the_truth_holds_both() -> None:
+    study, arteries = scan()
+    drawn = np.zeros(study.grid.shape, np.uint8)
+    drawn[26:34, 36:44, 20:50] = 255
+    known = Findings(study.grid, embolus=Field(drawn, arteries.box))
+    found = find_arteries(study, arteries, known.embolus)
+    painted, truth = paint_onto(study, known, found, Simulation(), 3)
+    assert truth.mask()[drawn > 0].all()
+    assert np.array_equal(painted.hu[drawn > 0], study.hu[drawn > 0])
+    new = truth.mask() & (drawn == 0)
+    assert new.any()
+    z, y, x = np.indices(new.shape)
+    gap = np.maximum.reduce([1.5 * np.maximum(26 - z, z - 33), np.maximum(36 - y, y - 43), np.maximum(20 - x, x - 49)])
+    assert gap[new].min() >= 7
+    assert len(truth.lesions) >= 2
+    assert sum(lesion.voxels for lesion in truth.lesions) == np.count_nonzero(truth.mask())
+
+
 def test_the_lesions_of_a_painted_scan_are_listed_with_their_volume() -> None:
     study, arteries = scan()
     _, truth = paint_onto(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
     assert truth.lesions
     assert sum(lesion.voxels for lesion in truth.lesions) == np.count_nonzero(truth.lesion_mask())
+
+
+def test_clots_that_touch_take_the_blood_at_their_rims_away_once() -> None:
+    study, arteries = scan()
+    found = find_arteries(study, arteries)
+    many = Simulation(emboli=(15, 15), burden_ml=(20.0, 60.0))
+    for seed in range(4):
+        painted, truth = paint_onto(study, Findings(study.grid), found, many, seed)
+        assert len(truth.lesions or ()) > 2
+        # 40 HU and ten deviations of the noise; what was taken away twice is darker than fat.
+        assert painted.hu.min() > -100
+        assert painted.hu[truth.mask()].min() > -20
 
 
 def test_the_same_seed_paints_the_same_clots() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cascade.phantom import LABELS, Anatomy, PhantomError, Simulated, Simulation, simulate
 from tests.phantom.conftest import SMALL
@@ -125,3 +126,38 @@ def test_the_procedural_anatomy_needs_no_file() -> None:
 def test_a_config_that_nothing_can_be_drawn_from_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(PhantomError, match=r"expected|needs"):
         Simulation(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exam_labels_keep_the_rules_of_the_rsna_challenge(anatomy: Anatomy, seed: int) -> None:
+    exam = simulate(dataclasses.replace(SMALL, chronic=0.5), seed, anatomy).truth.exam
+    assert exam is not None
+    labels = exam.labels
+    assert labels is not None
+    assert len(labels) == 9
+    assert labels["rv_lv_ratio_gte_1"] + labels["rv_lv_ratio_lt_1"] == 1
+    assert labels["central_pe"] + labels["rightsided_pe"] + labels["leftsided_pe"] >= 1
+    assert labels["chronic_pe"] + labels["acute_and_chronic_pe"] <= 1
+    assert labels["negative_exam_for_pe"] + labels["indeterminate"] == 0
+
+
+def test_an_exam_without_emboli_has_one_label(anatomy: Anatomy) -> None:
+    negative = simulate(dataclasses.replace(SMALL, positive=0.0), 3, anatomy)
+    assert negative.truth.exam is not None
+    labels = negative.truth.exam.labels or {}
+    assert {name for name, value in labels.items() if value} == {"negative_exam_for_pe"}
+
+
+@pytest.mark.slow
+def test_bronchi_in_the_lung_run_beside_arteries() -> None:
+    fine = dataclasses.replace(SMALL, canvas_mm=1.0, matrix=384, slice_mm=(2.0,))
+    made = simulate(fine, 3)
+    labels, spacing = made.labels, made.study.grid.spacing
+    lung = ndimage.binary_erosion(ndimage.binary_closing(labels == LABELS["lung"], iterations=3), iterations=3)
+    bronchi = (labels == LABELS["airway"]) & lung
+    assert bronchi.sum() > 300
+    artery, vein = (
+        ndimage.distance_transform_edt(labels != LABELS[name], sampling=spacing)[bronchi] for name in ("artery", "vein")
+    )
+    assert np.median(artery) < 4
+    assert np.median(artery) < 0.5 * np.median(vein)

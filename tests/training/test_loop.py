@@ -126,7 +126,7 @@ def test_a_network_that_answers_twice_in_training_learns_from_the_mean_of_both(t
     seeded(PLAN)
     pair, target = Pair(), torch.zeros(3, 1, 16, 16)
     answers = pair(torch.zeros(3, 1, 16, 16))
-    losses = [float(bce(one, target)) for one in answers]
+    losses = [float(bce(one.detach(), target)) for one in answers]
     assert float(of_all(bce, answers, target)) == pytest.approx(sum(losses) / 2)
     seeded(PLAN)
     began = {name: tensor.clone() for name, tensor in Pair().state_dict().items()}
@@ -289,7 +289,7 @@ def killed_at_random_ends_in_the_same(folder: Path, kills: int, seed: int) -> No
 
 
 def test_a_training_that_is_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
-    killed_at_random_ends_in_the_same(tmp_path, kills=3, seed=0)
+    killed_at_random_ends_in_the_same(tmp_path, kills=1, seed=0)
 
 
 @pytest.mark.slow

@@ -2,57 +2,102 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
-from cascade.errors import InputError
+from cascade.config import from_json
+from cascade.errors import InputError, UsageError
+from cascade.registry import nearest
 from cascade.training.case import Case
-from cascade.training.datasets import labelled, scans, simulated, slices, stored
+from cascade.training.datasets.description import Description, describe
+from cascade.training.datasets.entry import Entry
+
+__all__ = ["LAYOUTS", "Description", "Entry", "entries", "open_cases"]
 
 
 class Layout(Protocol):
     """What a data set's file offers."""
 
+    @property
+    def Options(self) -> type[Any]:  # noqa: N802  # a class of the module
+        """What may stand under `options` in `dataset.yaml`: a frozen dataclass."""
+
     def fits(self, folder: Path) -> bool:
         """Whether the folder has this layout."""
         ...
 
-    def cases(self, folder: Path) -> Iterator[Case]:
-        """Its cases, one at a time."""
+    def entries(self, folder: Path, options: Any) -> Iterator[Entry]:
+        """Its cases, in a fixed order, before they are opened."""
         ...
 
 
-LAYOUTS: dict[str, Layout] = {
-    "stored": stored,
-    "simulated": simulated,
-    "slices": slices,
-    "labelled": labelled,
-    "scans": scans,
+LAYOUTS = {
+    name: f"cascade.training.datasets.{name}"
+    for name in (
+        "stored",
+        "simulated",
+        "rsna",
+        "jpeg256",
+        "lung_bbox",
+        "fumpe",
+        "cadpe",
+        "read",
+        "inspect",
+        "nifti",
+        "png",
+        "yolo",
+        "boxes",
+        "slices",
+        "labelled",
+        "scans",
+    )
 }
+"""Modules by the name of their layout. A folder that several fit has the first of them."""
 
 
 def open_cases(folder: Path, layout: str | None = None) -> Iterator[Case]:
-    """The cases of a folder, one at a time.
-
-    A folder of `*.case` files, a set that `cascade simulate` wrote, a labelled study or a folder of them (`ct/` with
-    `embolus.nii.gz`), single slices with `labels.csv`, or a folder of unlabelled DICOM scans, which are taken to show
-    no embolism.
+    """The cases of a data set, one at a time.
 
     Args:
-        folder: Of the set.
-        layout: A name of `LAYOUTS`; found by looking by default.
+        folder: Of the set, or a YAML file that describes one (`description.py`).
+        layout: A name of `LAYOUTS`; by default what `dataset.yaml` says, else found by looking.
 
     Raises:
-        InputError: The folder has none of these layouts.
+        InputError: The folder has none of these layouts, or a case cannot be read rightly.
+        UsageError: There is no such layout, or an option of it is wrong.
     """
-    if layout is not None:
-        return LAYOUTS[layout].cases(folder)
-    for one in LAYOUTS.values():
-        if one.fits(folder):
-            return one.cases(folder)
+    return (entry.open() for entry in entries(folder, layout))
+
+
+def entries(folder: Path, layout: str | None = None) -> Iterator[Entry]:
+    """The cases before they are opened: names, patients and files, without a look at the pixels."""
+    folder, described = describe(folder)
+    name = layout or described.layout
+    name = _found(folder) if name is None else name
+    module = _named(name)
+    try:
+        options = from_json(module.Options, described.options, "options")
+    except ValueError as error:
+        raise UsageError(f"{folder.name}/dataset.yaml: {error}", "E_DATASET") from error
+    found = (entry for entry in module.entries(folder, options) if described.takes(entry.patient))
+    return (replace(entry, asked=(name, options)) for entry in found)
+
+
+def _named(name: str) -> Layout:
+    if name not in LAYOUTS:
+        raise UsageError(f"there is no data set layout {name!r}; {nearest(name, LAYOUTS)}", "E_UNKNOWN_LAYOUT")
+    return cast(Layout, importlib.import_module(LAYOUTS[name]))
+
+
+def _found(folder: Path) -> str:
+    fitting = next((name for name in LAYOUTS if folder.is_dir() and _named(name).fits(folder)), None)
+    if fitting is not None:
+        return fitting
     raise InputError(
         "E_NO_DATASET",
-        f"{folder.name!r} is no data set this version reads; expected *.case files, index.csv of simulated studies, "
-        "studies with ct/ and embolus.nii.gz, or folders of DICOM files",
+        f"{folder.name!r} is no data set this version reads; give one of {', '.join(LAYOUTS)}, or name the layout in "
+        "its dataset.yaml to learn what is missing",
     )

@@ -7,20 +7,23 @@ the arteries are is not known.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from cascade.errors import InputError
-from cascade.findings import Exam, Field, Findings, Lungs
-from cascade.geometry import Box, Grid
+from cascade.findings import Findings
 from cascade.reading import read
-from cascade.reference import find_lungs
 from cascade.study import Study
 from cascade.training.case import Case
+from cascade.training.datasets.entry import Entry
+from cascade.training.datasets.masks import known_by_mask, mask_on
 
-MARGIN_MM = 10.0
+MASK = "embolus.nii.gz"
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
 
 
 def fits(folder: Path) -> bool:
@@ -28,44 +31,26 @@ def fits(folder: Path) -> bool:
     return bool(_studies(folder))
 
 
-def cases(folder: Path) -> Iterator[Case]:
+def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """In the order of their names."""
     for path in _studies(folder):
-        study = read(path / "ct")
-        yield Case(path.name, path.name, "labelled", study, truth(study, path / "embolus.nii.gz"))
+        yield Entry(path.name, path.name, (path / "ct", path / MASK), partial(_open, path))
 
 
-def truth(study: Study, mask: Path) -> Findings:
-    """What a mask file says about a study.
+def opened(path: Path) -> tuple[Study, Findings]:
+    """The study in such a folder, and what its mask says.
 
     Raises:
-        InputError: The mask lies on another grid than the study.
+        InputError: E_MASK_GRID, or what reading raises.
     """
-    import nibabel as nib
-
-    image: Any = nib.load(mask)
-    ras_to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
-    grid = Grid.from_source(image.shape, ras_to_lps @ image.affine)
-    if grid.shape != study.grid.shape or not np.allclose(grid.affine, study.grid.affine, atol=0.1):
-        raise InputError("E_MASK_GRID", f"the mask beside {mask.parent.name} lies on another grid than its slices")
-    embolus = grid.to_grid(np.asarray(image.dataobj)) > 0
-    whole = Box(0, grid.shape[0], 0, grid.shape[1], 0, grid.shape[2])
-    return Findings(
-        study.grid,
-        lungs=lungs(study),
-        embolus=Field((embolus * 255).astype(np.uint8), whole),
-        exam=Exam("positive" if embolus.any() else "negative"),
-    )
+    study = read(path / "ct")
+    return study, known_by_mask(study, mask_on(study, path / MASK))
 
 
-def lungs(study: Study) -> Lungs:
-    """The lungs of a real study by threshold and components, with a margin."""
-    reference = find_lungs(study)
-    box = Box.around(reference.mask)
-    dz, dy, dx = (round(MARGIN_MM / s) for s in study.grid.spacing)
-    return Lungs(reference.boxes, box.grow((dz, dy, dx), study.grid.shape) if box else None)
+def _open(path: Path) -> Case:
+    return Case(path.name, path.name, "labelled", *opened(path))
 
 
 def _studies(folder: Path) -> list[Path]:
     found = [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]
-    return [p for p in found if (p / "ct").is_dir() and (p / "embolus.nii.gz").is_file()]
+    return [p for p in found if (p / "ct").is_dir() and (p / MASK).is_file()]

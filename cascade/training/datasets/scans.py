@@ -6,15 +6,20 @@ They are taken to show no embolism: an empty target is a working assumption, for
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from cascade.findings import Exam, Field, Findings
-from cascade.geometry import Box
+from cascade.findings import Exam, Findings
 from cascade.reading import read
 from cascade.training.case import Case
-from cascade.training.datasets.labelled import lungs
+from cascade.training.datasets.entry import Entry
+from cascade.training.datasets.masks import lungs_of, no_embolus
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
 
 
 def fits(folder: Path) -> bool:
@@ -22,14 +27,16 @@ def fits(folder: Path) -> bool:
     return bool(_scans(folder))
 
 
-def cases(folder: Path) -> Iterator[Case]:
+def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """In the order of their names."""
     for path in _scans(folder):
-        study = read(path)
-        z, y, x = study.grid.shape
-        empty = Field(np.zeros(study.grid.shape, dtype=np.uint8), Box(0, z, 0, y, 0, x))
-        known = Findings(study.grid, lungs=lungs(study), embolus=empty, exam=Exam("negative"))
-        yield Case(path.name, path.name, "real", study, known)
+        yield Entry(path.name, path.name, (path,), partial(_open, path))
+
+
+def _open(path: Path) -> Case:
+    study = read(path)
+    known = Findings(study.grid, lungs=lungs_of(study), embolus=no_embolus(study.grid), exam=Exam("negative"))
+    return Case(path.name, path.name, "real", study, known)
 
 
 def _scans(folder: Path) -> list[Path]:

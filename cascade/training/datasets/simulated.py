@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cascade.findings import Findings
 from cascade.reading import read
 from cascade.training.case import Case, Kind
+from cascade.training.datasets.entry import Entry
+from cascade.training.datasets.table import rows
 
 ONTO = "onto-"
 """Begins the anatomy of a real study that was painted onto; the patient's name follows."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
 
 
 def fits(folder: Path) -> bool:
@@ -19,21 +27,22 @@ def fits(folder: Path) -> bool:
     return (folder / "index.csv").is_file()
 
 
-def cases(folder: Path) -> Iterator[Case]:
+def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """In the order of the index."""
-    with (folder / "index.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            study = folder / row["study"]
-            ct = study / "ct.nii.gz" if (study / "ct.nii.gz").is_file() else study / "ct"
-            anatomy = row["anatomy"]
-            kind: Kind = "hybrid" if anatomy.startswith(ONTO) else "simulated"
-            if anatomy.startswith("procedural"):
-                kind = "procedural"
-            yield Case(
-                name=row["study"],
-                # A patient who was painted onto is the same who stands in another set as scanned.
-                patient=anatomy.removeprefix(ONTO),
-                kind=kind,
-                study=read(ct),
-                truth=Findings.read(study / "truth"),
-            )
+    for row in rows(folder / "index.csv", ("study", "anatomy")):
+        study, anatomy = folder / row["study"], row["anatomy"]
+        ct = study / "ct.nii.gz" if (study / "ct.nii.gz").is_file() else study / "ct"
+        # A patient who was painted onto is the same who stands in another set as scanned.
+        patient = anatomy.removeprefix(ONTO)
+        opener = partial(_open, row["study"], patient, _kind(anatomy), ct, study / "truth")
+        yield Entry(row["study"], patient, (ct, study / "truth"), opener)
+
+
+def _kind(anatomy: str) -> Kind:
+    if anatomy.startswith("procedural"):
+        return "procedural"
+    return "hybrid" if anatomy.startswith(ONTO) else "simulated"
+
+
+def _open(name: str, patient: str, kind: Kind, ct: Path, truth: Path) -> Case:
+    return Case(name, patient, kind, read(ct), Findings.read(truth))

@@ -6,18 +6,26 @@ study of one slice. Labels are a reader's: lung is at least about 5 cm2 of it.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from cascade.errors import InputError
 from cascade.findings import Findings, Slices
 from cascade.reading import read
 from cascade.training.case import Case
+from cascade.training.datasets.entry import Entry
+from cascade.training.datasets.table import rows
 
 LABELS = {"lung": 1.0, "no_lung": 0.0}
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
 
 
 def fits(folder: Path) -> bool:
@@ -25,14 +33,23 @@ def fits(folder: Path) -> bool:
     return (folder / "labels.csv").is_file()
 
 
-def cases(folder: Path) -> Iterator[Case]:
+def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """In the order of the table."""
-    with (folder / "labels.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["label"] not in LABELS:
-                continue
-            study = read(folder / row["file"], minimum_slices=1)
-            lung = np.full(study.grid.shape[0], LABELS[row["label"]], dtype=np.float32)
-            truth = Findings(study.grid, slices=replace(Slices.unknown(len(lung)), lung=lung))
-            patient = row.get("patient") or row["patient_id"]
-            yield Case(Path(row["file"]).stem, patient, "labelled", study, truth)
+    for row in rows(folder / "labels.csv", ("file", "label")):
+        patient = row.get("patient") or row.get("patient_id")
+        if not patient:
+            raise InputError(
+                "E_COLUMNS", "labels.csv names no patient; add a column patient: they are split, not slices"
+            )
+        if row["label"] in LABELS:
+            path = folder / row["file"]
+            yield Entry(
+                path.stem, patient, (path, folder / "labels.csv"), partial(_open, path, patient, LABELS[row["label"]])
+            )
+
+
+def _open(path: Path, patient: str, label: float) -> Case:
+    study = read(path, minimum_slices=1)
+    lung = np.full(study.grid.shape[0], label, dtype=np.float32)
+    truth = Findings(study.grid, slices=replace(Slices.unknown(len(lung)), lung=lung))
+    return Case(path.stem, patient, "labelled", study, truth)
