@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from cascade.errors import UsageError
 from cascade.study import Study
 from detectors.lung_detector import LABELS, LungDetector, LungDetectorConfig
 from detectors.pictures import Labels, Looks, Picture, pictures, plain
-from detectors.ultralytics_door import trainer
+from detectors.trainer import Told, run_trainer
+from detectors.ultralytics_door import check
 
 Labelled = tuple[Study, Labels | None]
 """A study and its lungs: sides `[z, y, x]`, or None where the threshold finder is to label it."""
@@ -53,6 +55,19 @@ class DetectorTraining:
     seed: int = 0
     device: str = "cpu"
     spread: Looks = field(default_factory=Looks)
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can be run with, before a folder is made for it."""
+        check(self.yaml, 1)
+        for name in ("epochs", "batch", "looks"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more", "E_PLAN")
+        for name in ("rate", "stride_mm"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be more than 0", "E_PLAN")
+        for name in ("patience", "seed"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"training.{name} is {getattr(self, name)}; it must not be negative", "E_PLAN")
 
 
 @dataclass(frozen=True)
@@ -87,30 +102,46 @@ def train_detector(
     run_dir: Path,
     config: LungDetectorConfig | None = None,
     training: DetectorTraining | None = None,
+    *,
+    resume: bool = False,
+    told: Told | None = None,
 ) -> TrainedDetector:
     """Train a detector from random weights.
 
     Args:
         studies: To learn from; whole chests, single slices and studies without lungs.
         validation: Of other patients.
-        run_dir: New folder for pictures, logs and the trainer's files.
+        run_dir: Folder for pictures, logs and the trainer's files; it must hold none of them yet.
         config: What the stage that will use the network sees.
         training: How to train.
+        resume: Go on with the run in the folder, by the trainer's own means; one that was killed within an epoch
+            begins that epoch again.
+        told: Told of every epoch.
 
     Raises:
-        UsageError: A set gives no pictures, or the folder is not empty.
+        UsageError: A set gives no pictures, or the folder holds a run already.
     """
     config, training = config or LungDetectorConfig(), training or DetectorTraining()
-    if run_dir.exists() and any(run_dir.iterdir()):
-        raise UsageError(f"{run_dir} exists and is not empty; choose another folder")
-    counts = write_pictures(studies, validation, run_dir / "pictures", config, training)
-    model = trainer(training.yaml)
+    pictures_dir, own = run_dir / "pictures", run_dir / "ultralytics"
+    if not resume and (pictures_dir.exists() or own.exists()):
+        raise UsageError(
+            f"{run_dir} is not empty: it holds a run of the detector; choose another folder", "E_RUN_EXISTS"
+        )
+    if not (pictures_dir / "counts.json").is_file():
+        try:
+            shutil.rmtree(pictures_dir, ignore_errors=True)
+            counts = write_pictures(studies, validation, pictures_dir, config, training)
+            # Written last: pictures without it are not all there.
+            (pictures_dir / "counts.json").write_text(json.dumps(counts))
+        except BaseException:
+            shutil.rmtree(pictures_dir, ignore_errors=True)
+            raise
+    counts = json.loads((pictures_dir / "counts.json").read_text())
     threads = os.environ.get("OMP_NUM_THREADS")
-    model.train(data=str(run_dir / "pictures" / "data.yaml"), **arguments(run_dir, config, training))
+    model, metrics = run_trainer(run_dir, training.yaml, arguments(run_dir, config, training), told)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = threads
-    metrics = {k.split("/")[-1]: round(float(v), 4) for k, v in model.trainer.metrics.items() if "mAP" in k}
-    state = {f"body.{key}": value.detach().float().cpu().numpy() for key, value in _tensors(model.model).items()}
+    state = {f"body.{key}": value.detach().float().cpu().numpy() for key, value in model.state_dict().items()}
     figures = {**metrics, **counts, "epochs": float(training.epochs)}
     return TrainedDetector(state, {"yaml": training.yaml, "classes": len(LABELS)}, figures, run_dir)
 
@@ -201,12 +232,3 @@ def _write(picture: Picture, folder: Path, part: str, name: str, config: LungDet
         values = ((x0 + x1) / 2 / size, (y0 + y1) / 2 / size, (x1 - x0) / size, (y1 - y0) / size)
         lines.append(f"{label} " + " ".join(f"{v:.6f}" for v in values))
     (folder / "labels" / part / f"{name}.txt").write_text("\n".join(lines) + ("\n" if lines else ""))
-
-
-def _tensors(model: Any) -> dict[str, Any]:
-    return dict(model.state_dict())
-
-
-def told(training: DetectorTraining) -> dict[str, Any]:
-    """The recipe as JSON, for a run's `args.yaml` and the model card."""
-    return asdict(training)

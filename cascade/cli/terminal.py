@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cascade.cli.program import Command, say_aside
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
     from cascade.findings import Findings
+    from cascade.training.run import Watch
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of what is being done, how much of it is done, and how much there is."""
 
 SHOWN_LESIONS = 4
+TOLD = ("train_loss", "loss", "score", "dice", "f1", "pe_auc", "lung_auc")
+"""What is said of an evaluation of a training, where there is such a figure."""
 
 
 def say(command: Command, *lines: str) -> None:
@@ -27,23 +34,55 @@ def say(command: Command, *lines: str) -> None:
 @contextmanager
 def progress_bar(command: Command) -> Iterator[Progress | None]:
     """A bar on stderr for the time of a block; None where nobody looks at it."""
+    with _bars(command) as bars:
+        if bars is None:
+            yield None
+            return
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name.replace("_", " "), total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def training_progress(command: Command) -> Iterator[Watch | None]:
+    """For the time of a training a line an evaluation, and on a terminal a bar with the loss and the best score."""
+    if command.quiet:
+        yield None
+        return
+    with _bars(command) as bars:
+        task = None if bars is None else bars.add_task("reading", total=None)
+        best = -math.inf
+
+        def watch(step: int, steps: int, figures: Mapping[str, float], evaluated: bool) -> None:
+            nonlocal best
+            if evaluated:
+                told = ", ".join(f"{name} {figures[name]:.4g}" for name in TOLD if name in figures)
+                say_aside(f"step {step} of {steps}, {figures['minutes']:.1f} min: {told}")
+                best = max(best, figures.get("score", -math.inf))
+            elif bars is not None and task is not None:
+                shown = f"loss {figures['loss']:.4f}" + (f", best score {best:.3f}" if math.isfinite(best) else "")
+                bars.update(task, completed=step, total=steps, description=shown)
+
+        yield watch
+
+
+@contextmanager
+def _bars(command: Command) -> Iterator[Bars | None]:
     if command.quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    tasks: dict[str, TaskID] = {}
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-
-        def show(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name.replace("_", " "), total=total)
-            bar.update(tasks[name], completed=done, total=total)
-
-        yield show
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield bars
 
 
 def summary(name: str, findings: Findings) -> list[str]:

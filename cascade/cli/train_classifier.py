@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from cascade.cli.train import Looped
+from cascade.cli.terminal import training_progress
+from cascade.cli.train import Looped, listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,44 +17,53 @@ class Classifier(Looped):
 
     For example:
         cascade-train classifier --data SET CHESTS --validation HELD -o RUN
-        cascade-train classifier --stage siamese --data SET --bundle weights --minutes 30 arguments.width=24
+        cascade-train classifier --resume RUN
+        cascade-train classifier arguments.width=24 --stage siamese --data SET --bundle weights --minutes 30
 
     Attributes:
-        stage: Which.
+        stage: Which: lung-filter or siamese.
         net: Name of the network; the stage's usual one by default.
         imagenet: Begin the EfficientNet with ImageNet weights, yes or no.
     """
 
-    stage: Literal["lung_filter", "siamese"] = "lung_filter"
+    stage: Annotated[str, arg(metavar="STAGE")] = "lung-filter"
     net: Annotated[str | None, arg(metavar="NAME")] = None
     imagenet: Literal["yes", "no"] = "yes"
 
     def run(self) -> int:
         """Train it."""
+        from classifiers import NETWORKS, STAGES
+
         asked = self.again()
         asked.checked()
+        stage = listed("stage", asked.stage.replace("-", "_"), STAGES)
+        if asked.net is not None:
+            listed("network", asked.net, NETWORKS)
         from cascade.training.classifier import PLANES, train_classifier
-        from cascade.training.loop import Plan
-        from classifiers import STAGES
+        from cascade.training.losses import LossConfig
+        from cascade.training.plan import Plan
 
-        kind: Any = STAGES[asked.stage]
+        kind: Any = STAGES[stage]
         settings = asked.settings(
             {
                 "arguments": {},
                 "config": kind.Config(),
                 "plan": Plan(steps=2000, batch=16, learning_rate=1e-3),
-                "planes": PLANES[asked.stage],
+                "loss": LossConfig(),
+                "planes": PLANES[stage],
             }
         )
-        out = asked.folder(asked.stage)
-        train_classifier(
-            asked.data,
-            asked.validation,
-            out,
-            stage=asked.stage,
-            net=asked.net,
-            imagenet=asked.imagenet == "yes",
-            **asked.beginning(),
-            **settings,
-        )
-        return self.finished(out)
+        out = asked.folder(stage)
+        with training_progress(asked) as watch:
+            train_classifier(
+                asked.data,
+                asked.validation,
+                out,
+                stage=stage,
+                net=asked.net,
+                imagenet=asked.imagenet == "yes",
+                watch=watch,
+                **asked.beginning(),
+                **settings,
+            )
+        return asked.finished(out)

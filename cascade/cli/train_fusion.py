@@ -11,7 +11,7 @@ from tyro.conf import arg
 from cascade.cli.options import Device, Runtime, existing, named
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
-from cascade.cli.train import Folders
+from cascade.cli.train import Folders, listed
 from cascade.errors import UsageError
 
 
@@ -26,12 +26,14 @@ class Fusion(Command):
     Attributes:
         data: Folders of validation exams, of patients that no network learned from.
         bundle: The bundle.
+        dataset: Name of the layout that the folders have; found by looking by default.
         out: Folder for the fitted bundle; the bundle's own by default.
         device: Where the networks run.
         runtime: What runs the networks.
     """
 
     data: Folders = ()
+    dataset: Annotated[str | None, arg(metavar="NAME")] = None
     bundle: Annotated[Path, arg(metavar="FOLDER")]
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
     device: Device = "auto"
@@ -43,12 +45,24 @@ class Fusion(Command):
             raise UsageError("no exams to fit on; give --data FOLDER")
         for folder in self.data:
             existing(folder)
+        if self.dataset is not None:
+            from cascade.training.datasets import LAYOUTS
+
+            listed("data set layout", self.dataset, LAYOUTS)
         from cascade.bundle import load
         from cascade.training.fusion import train_fusion
 
         bundle = load(self.bundle)
         out = self.out or bundle.folder or self.bundle
         with progress_bar(self) as progress:
-            train_fusion(self.data, bundle, out, device=self.device, runtime=named(self.runtime), told=progress)
+            train_fusion(
+                self.data,
+                bundle,
+                out,
+                dataset=self.dataset,
+                device=self.device,
+                runtime=named(self.runtime),
+                told=progress,
+            )
         say(self, f"fitted; the bundle is {out}")
         return OK

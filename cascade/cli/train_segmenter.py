@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cascade.cli.train import Looped
+from cascade.cli.terminal import training_progress
+from cascade.cli.train import Looped, listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,21 +16,28 @@ class Segmenter(Looped):
         cascade simulate -n 40 -o SET --seed 100
         cascade-train segmenter --data SET --validation HELD -o RUN --net tiny_attention_resunet
         cascade-train segmenter --resume RUN
-        cascade-train segmenter --data SET --bundle weights --minutes 30 arguments.width=16 crops.size=[128,128]
+        cascade-train segmenter 'loss.terms={dice: 1, focal: 20}' imbalance.replicate=0.3 --data SET --bundle weights
+        cascade-train segmenter plan.little_sample=8 --steps 400 --data SET -o PROOF
+        torchrun --nproc-per-node 4 --no-python cascade-train segmenter plan.batch=64 --data SET -o RUN
 
     Attributes:
-        net: Name of the network: attention_resunet, tiny_attention_resunet, smp.
+        net: Name of the network, such as attention_resunet or tiny_attention_resunet; a wrong one names the nearest.
     """
 
     net: str = "attention_resunet"
 
     def run(self) -> int:
         """Train it."""
+        from segmenters import NETWORKS
+
         asked = self.again()
         asked.checked()
+        listed("network", asked.net, NETWORKS)
         from cascade.training.augment import AugmentConfig
         from cascade.training.crops import CropConfig
-        from cascade.training.loop import Plan
+        from cascade.training.imbalance import ImbalanceConfig
+        from cascade.training.losses import SEGMENTATION
+        from cascade.training.plan import Plan
         from cascade.training.segmenter import train_segmenter
         from segmenters.embolus import EmbolusConfig
 
@@ -38,17 +46,15 @@ class Segmenter(Looped):
                 "arguments": {},
                 "stage": EmbolusConfig(),
                 "plan": Plan(),
+                "loss": SEGMENTATION,
                 "crops": CropConfig(),
                 "augment": AugmentConfig(),
+                "imbalance": ImbalanceConfig(),
             }
         )
         out = asked.folder("segmenter")
-        train_segmenter(
-            asked.data,
-            asked.validation,
-            out,
-            net=asked.net,
-            **asked.beginning(),
-            **settings,
-        )
-        return self.finished(out)
+        with training_progress(asked) as watch:
+            train_segmenter(
+                asked.data, asked.validation, out, net=asked.net, watch=watch, **asked.beginning(), **settings
+            )
+        return asked.finished(out)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.bundle import Bundle, Network, StageEntry, save
+from cascade.bundle import Bundle, Network, StageEntry
 from cascade.errors import UsageError
 from cascade.findings import Findings, Slices
 from cascade.reference import find_lungs
@@ -22,13 +22,19 @@ from cascade.training import negatives
 from cascade.training.augment import AugmentConfig
 from cascade.training.case import Case
 from cascade.training.datasets import open_cases
-from cascade.training.loop import Plan, fit, seeded, start_from
-from cascade.training.losses import bce
+from cascade.training.finish import Say, finish
+from cascade.training.loop import fit, seeded, start_from
+from cascade.training.losses import LossConfig, loss_of
+from cascade.training.plan import Plan
 from cascade.training.planes import Change, Judge, Plane, PlaneConfig, Planes, collect
-from cascade.training.run import Run, sources
+from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
+from cascade.training.split import refuse_shared
 from classifiers import NETWORKS, STAGES, LungFilter
 
 QUESTIONS = {"lung_filter": ("lung", "pe"), "siamese": ("pe",)}
+
+USUAL = {"lung_filter": "efficientnet", "siamese": "siamese"}
+"""Each stage's network, where none is named."""
 
 LUNG_CM2 = 5.0
 """A slice shows lung from this area on."""
@@ -81,9 +87,14 @@ def train_classifier(
     base: Bundle | None = None,
     config: Any = None,
     plan: Plan = Plan(steps=2000, batch=16, learning_rate=1e-3),  # noqa: B008  # frozen
+    loss: LossConfig = LossConfig(),  # noqa: B008  # frozen
     planes: PlaneConfig | None = None,
     most: int = 60,
+    dataset: str | None = None,
+    fusion: bool = True,
     resume: bool = False,
+    watch: Watch | None = None,
+    say: Say = lambda _: None,
 ) -> Bundle:
     """Train the network of a classifier stage.
 
@@ -99,9 +110,14 @@ def train_classifier(
         base: The bundle that supplies the other stages.
         config: How studies are cut; the stage's default by default.
         plan: How long and how hard.
+        loss: What is learned from.
         planes: Which slices to draw and how to change them.
         most: Slices of one case at most.
+        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
+        fusion: Whether to fit the fusion afterwards.
         resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
+        watch: Told how it goes.
+        say: Told what a person should know.
 
     Returns:
         The bundle as saved in `out/bundle`.
@@ -113,46 +129,42 @@ def train_classifier(
         raise UsageError(f"no classifier stage {stage!r}; {nearest(stage, STAGES)}", "E_UNKNOWN_STAGE")
     kind: Any = STAGES[stage]
     config, planes, arguments = config or kind.Config(), planes or PLANES[stage], dict(arguments or {})
-    net = net or {"lung_filter": "efficientnet", "siamese": "siamese"}[stage]
+    net = net or USUAL[stage]
     learned: Learned = kind(config=config)
-    learn = planes_of((c for folder in data for c in open_cases(folder)), learned, planes, most, plan.seed)
+    if not resume:
+        refuse_used(out)
+    seeded(plan)
+    network = build(NETWORKS, net, arguments)
+    refuse_no_room(out, network)
+    learn = planes_of((c for folder in data for c in open_cases(folder, dataset)), learned, planes, most, plan.seed)
     held = [
         plane
         for folder in validation
-        for case in open_cases(folder)
+        for case in open_cases(folder, dataset)
         for plane in collect(with_lung_slices(case), learned, planes.margin, most)
     ]
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
-    seeded(plan)
-    network = build(NETWORKS, net, arguments)
-    if start is not None:
+    if resume:
+        pass  # what it began with is in its state
+    elif start is not None:
         start_from(network, start)
     elif imagenet and hasattr(network, "start_from_imagenet"):
         network.start_from_imagenet()
-    asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "planes": planes}
+    asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "loss": loss}
+    asked["planes"] = planes
     counts = {"slices": len(learn), "validation_slices": len(held)}
-    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume)
-    judge = Judge(held, learned, QUESTIONS[stage], planes.margin, plan.workers) if held else None
+    run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
+    criterion = loss_of(loss)
+    judge = Judge(held, learned, QUESTIONS[stage], planes.margin, plan.workers, criterion) if held else None
     change = gas(config.pixel_mm) if stage == "lung_filter" else None
-    trained = fit(network, Planes(learn, learned, class_of, planes, change), bce, plan, run, judge)
+    trained = fit(network, Planes(learn, learned, class_of, planes, change), criterion, plan, run, judge)
+    if judge is not None:
+        run.show(judge.examples(trained))
     figures = run.figures("best")
     shape = (3, config.size, config.size)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
-    return save((base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,))), out / "bundle")
-
-
-def refuse_shared(learn: set[str], held: set[str]) -> None:
-    """Patients are split, never slices.
-
-    Raises:
-        UsageError: One patient is in both.
-    """
-    if learn & held:
-        raise UsageError(
-            f"{len(learn & held)} patients stand in training and validation data, among them {min(learn & held)!r}; "
-            "move all studies of a patient to one side",
-            "E_SPLIT",
-        )
+    whole = (base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,)))
+    return finish(whole, out, validation, dataset, fusion, say)
 
 
 def class_of(target: NDArray[np.float32]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cascade.errors import UsageError
 from cascade.findings import Field
 from cascade.geometry import Frame
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.case import Case
+from cascade.training.examples import Example
 from cascade.training.feed import device_of, feed
-from cascade.training.losses import embolus_and_artery
-from cascade.training.monitors import BINS, Verdict, precision_recall_f1, tally
+from cascade.training.losses import SEGMENTATION, Loss, loss_of
+from cascade.training.monitors import BINS, Verdict, rates, tally
 from segmenters.embolus import EmbolusEnsemble
 
 # How often a crop is aimed at an embolus, at an artery, or anywhere in the case.
@@ -37,32 +39,69 @@ class CropConfig:
         default_factory=lambda: {"simulated": 0.5, "procedural": 0.1, "real": 0.2, "hybrid": 0.2, "labelled": 0.1}
     )
 
+    def __post_init__(self) -> None:
+        """Refuse crops that no network takes, and shares that are none."""
+        if any(side < 16 or side % 16 for side in self.size):
+            raise UsageError(f"crops.size is {list(self.size)}; both sides must be multiples of 16", "E_CROPS")
+        if any(not share >= 0 for share in self.shares.values()):
+            raise UsageError(f"crops.shares is {dict(self.shares)}; shares must not be negative", "E_CROPS")
+
+
+Change = Callable[
+    [Case, Frame, NDArray[np.float32], NDArray[np.float32], np.random.Generator],
+    tuple[NDArray[np.float32], NDArray[np.float32]],
+]
+"""Changes a sample's HU and what is true of it, before it is moved."""
+
 
 class Crops:
-    """Draws augmented crops from cases at the stage's resolution (`thin`)."""
+    """Draws augmented crops from cases at the stage's resolution (`thin`).
+
+    Args:
+        cases: Where they are cut from.
+        stage: Cuts them.
+        config: Which.
+        augment: How they are changed.
+        weights: How often each case is drawn among those of its kind; all alike by default.
+        change: A further change, before any other.
+
+    Raises:
+        UsageError: No case is of a kind that is drawn.
+    """
 
     def __init__(
-        self, cases: Sequence[Case], stage: EmbolusEnsemble, config: CropConfig, augment: AugmentConfig
+        self,
+        cases: Sequence[Case],
+        stage: EmbolusEnsemble,
+        config: CropConfig,
+        augment: AugmentConfig,
+        weights: NDArray[np.float64] | None = None,
+        change: Change | None = None,
     ) -> None:
         self.stage, self.config, self.augment = stage, config, augment
         self.cases = list(cases)
         kinds = sorted({case.kind for case in self.cases})
-        shares = np.array([config.shares[kind] for kind in kinds])
+        shares = np.array([config.shares.get(kind, 0.0) for kind in kinds])
+        if not shares.sum() > 0:
+            raise UsageError(f"crops.shares draws none of the cases, which are {', '.join(kinds) or 'none'}", "E_CROPS")
         self._kinds = [[i for i, case in enumerate(self.cases) if case.kind == kind] for kind in kinds]
         self._shares = shares / shares.sum()
         self._places = [
             {name: _voxels(getattr(case.truth, name)) for name in AIMS if name != "anywhere"} for case in cases
         ]
+        self._weights = [None if weights is None else weights[some] / weights[some].sum() for some in self._kinds]
+        self._change = change
         self._geometry = Geometry(augment)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A view `[slice, y, x]` and its target `[output, y, x]`."""
         kind = int(rng.choice(len(self._kinds), p=self._shares))
-        index = int(rng.choice(self._kinds[kind]))
+        index = int(rng.choice(self._kinds[kind], p=self._weights[kind]))
         case, frame = self.cases[index], self._aim(index, rng)
-        hu, target = self._geometry(
-            self.stage.cut(case.study, frame), self.stage.target(case.study, case.truth, frame), rng
-        )
+        hu, target = self.stage.cut(case.study, frame), self.stage.target(case.study, case.truth, frame)
+        if self._change is not None:
+            hu, target = self._change(case, frame, hu, target, rng)
+        hu, target = self._geometry(hu, target, rng)
         return self.stage.dress(intensity(hu, rng, self.augment)), target[:2]
 
     def _aim(self, index: int, rng: np.random.Generator) -> Frame:
@@ -88,9 +127,11 @@ class Judge:
         threshold: float = 0.5,
         workers: int = 0,
         batch: int = 8,
+        criterion: Loss | None = None,
     ) -> None:
         self.cases, self.stage, self.every, self.threshold = list(cases), stage, every, threshold
         self.workers, self.batch = workers, batch
+        self.criterion = criterion or loss_of(SEGMENTATION)
         self._frames = [
             (i, frame)
             for i, case in enumerate(self.cases)
@@ -125,7 +166,7 @@ class Judge:
         # A millilitre of false alarm a study weighs as much as 0.05 of Dice.
         score = figures["dice"] - 0.05 * min(figures["false_ml"], 4.0)
         return Verdict(
-            {**figures, "score": score, "loss": loss, **precision_recall_f1(answers[0])},
+            {**figures, "score": score, "loss": loss, **rates(answers[0])},
             {"embolus": answers[0], "artery": answers[1]},
         )
 
@@ -142,15 +183,28 @@ class Judge:
         loss = torch.zeros((), device=device)
         with torch.inference_mode():
             for views, targets in feed(self._draw, range(len(self._frames)), self.batch, self.workers, device):
-                with torch.autocast(device.type, dtype=torch.bfloat16):
-                    logits = network(views)[:, :2]
-                logits = logits.float()
+                logits = network(views)[:, :2].float()
                 marked, true = torch.sigmoid(logits) >= self.threshold, targets >= 0.5
                 sums.append(torch.stack([(marked & true).sum((2, 3)), marked.sum((2, 3)), true.sum((2, 3))], dim=2))
                 answers += tally(torch.sigmoid(logits), targets)
-                loss += embolus_and_artery(logits, targets) * len(views) / len(self._frames)
+                loss += self.criterion(logits, targets) * len(views) / len(self._frames)
         whole = np.concatenate([np.zeros((0, 2, 3)), *(some.cpu().numpy() for some in sums)])
         return whole, answers.cpu().numpy(), float(loss)
+
+    def examples(self, network: nn.Module, most: int = 4) -> list[Example]:
+        """What a network says of the frames with the most embolus, among some that are evenly spread."""
+        some = range(0, len(self._frames), max(len(self._frames) // (10 * most), 1))
+        fullest = sorted(some, key=lambda i: -float(self._draw(i)[1][0].sum()))[:most]
+        examples = []
+        for i in fullest:
+            view, target = self._draw(i)
+            with torch.inference_mode():
+                logits = network(torch.from_numpy(view)[None].to(device_of(network)))[0, 0]
+            answer = torch.sigmoid(logits.float()).cpu().numpy()
+            case, frame = self._frames[i]
+            title = f"{self.cases[case].name}, slice {frame.z}"
+            examples.append(Example(title, view[len(view) // 2], target[0], answer))
+        return examples
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         i, frame = self._frames[index]

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from cascade.bundle import Bundle, Network, StageEntry, save
+import numpy as np
+
+from cascade.bundle import Bundle, Network, StageEntry
+from cascade.findings import Findings
+from cascade.reference import find_lungs
 from cascade.training.datasets import open_cases
 from cascade.training.datasets.lung_boxes import sides
+from cascade.training.examples import Example, draw_examples
+from cascade.training.finish import Say, finish
+from cascade.training.monitors import draw_results, events, write_events
+from cascade.training.run import refuse_used, sources, write_args, write_table
 from cascade.weights_file import pack
-from detectors.lung_detector import LungDetectorConfig
+from detectors.lung_detector import LungDetectorConfig, from_rows
 from detectors.training import DetectorTraining, Labelled, train_detector
+
+_WHOLE = 10
+"""Slices from which on a study is a chest, in which lungs can be found by threshold."""
 
 
 def train_lung_detector(
@@ -21,6 +35,10 @@ def train_lung_detector(
     base: Bundle | None = None,
     config: LungDetectorConfig = LungDetectorConfig(),  # noqa: B008  # frozen
     training: DetectorTraining = DetectorTraining(),  # noqa: B008  # frozen
+    dataset: str | None = None,
+    fusion: bool = True,
+    resume: bool = False,
+    say: Say = lambda _: None,
 ) -> Bundle:
     """Train the detector on whole chests, which the threshold finder labels, and on single slices with drawn boxes.
 
@@ -31,6 +49,10 @@ def train_lung_detector(
         base: The bundle that supplies the other stages.
         config: What the stage sees.
         training: How to train.
+        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
+        fusion: Whether to fit the fusion afterwards.
+        resume: Go on with the run in `out`, which was stopped.
+        say: Told what a person should know, and the figures of every epoch.
 
     Returns:
         The bundle as saved in `out/bundle`.
@@ -38,16 +60,86 @@ def train_lung_detector(
     Raises:
         UsageError: A set gives no pictures, or the run folder is not new.
     """
-    trained = train_detector(_studies(data), _studies(validation), out, config, training)
+    if not resume:
+        refuse_used(out)
+        write_args(out, {**sources(data, validation, dataset, None, base), "config": config, "training": training})
+
+    def told(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
+        say(f"epoch {epoch} of {epochs}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+
+    try:
+        trained = train_detector(
+            _studies(data, dataset), _studies(validation, dataset), out, config, training, resume=resume, told=told
+        )
+    except BaseException:
+        # Without its pictures nothing was begun, and nothing is left.
+        if not resume and not (out / "pictures").exists():
+            shutil.rmtree(out)
+        raise
+    _show(out)
     blob = pack(trained.state, "yolo", trained.arguments)
     network = Network("yolo", trained.arguments, blob, (3, config.size, config.size), trained.figures)
-    entry = StageEntry("lung_detector", config, (network,))
-    return save((base or Bundle(name=out.name)).with_stage(entry), out / "bundle")
+    bundle = (base or Bundle(name=out.name)).with_stage(StageEntry("lung_detector", config, (network,)))
+    inside, examples = containment(bundle, _studies(validation, dataset))
+    draw_examples(out / "predictions", examples)
+    say(f"{100 * inside:.1f} % of the lungs lie in the boxes found")
+    network = replace(network, figures={**trained.figures, "lung_containment": round(inside, 4)})
+    bundle = bundle.with_stage(StageEntry("lung_detector", config, (network,)))
+    return finish(bundle, out, validation, dataset, fusion, say)
 
 
-def _studies(folders: Sequence[Path]) -> Iterator[Labelled]:
+def containment(bundle: Bundle, studies: Iterable[Labelled], most: int = 4) -> tuple[float, list[Example]]:
+    """How far the network's boxes hold the lungs, as the threshold finder sees them, of the slices that are looked at.
+
+    Single slices are left out. The stage's own region would say nothing: it holds the finder's lungs by its making.
+
+    Args:
+        bundle: With the detector.
+        studies: Whole chests.
+        most: Pictures of so many studies.
+
+    Returns:
+        The mean over the studies of the share of the lungs that lies in boxes, and the middle slices of some.
+    """
+    (stage,) = bundle.open("torch", "cpu", only=["lung_detector"])
+    shares: list[float] = []
+    examples: list[Example] = []
+    for study, _ in studies:
+        lungs = find_lungs(study).mask
+        frames = stage.frames(study, Findings(study.grid)) if len(lungs) >= _WHOLE else []
+        inside, found = 0, 0
+        for i, frame in enumerate(frames):
+            view, within = stage.view(study, frame), np.zeros(lungs.shape[1:], np.uint8)
+            rows = stage.predict(view[None])[0]
+            for x0, y0, x1, y1 in from_rows(rows, frame, study.grid.shape, stage.config):
+                if np.isfinite(x0):
+                    within[round(y0) : round(y1), round(x0) : round(x1)] = 1
+            inside += int((lungs[frame.z] & (within > 0)).sum())
+            found += int(lungs[frame.z].sum())
+            if i == len(frames) // 2 and len(examples) < most:
+                maps = (frame.cut(one.astype(np.uint8), fill=0) for one in (lungs[frame.z], within))
+                examples.append(Example(f"slice {frame.z}", view[0], *maps))
+        if found:
+            shares.append(inside / found)
+    return (float(np.mean(shares)) if shares else 0.0), examples
+
+
+def _show(out: Path) -> None:
+    """The trainer's table and its curves, where every run has them; an epoch that was begun again counts once."""
+    with (out / "ultralytics" / "results.csv").open(newline="") as file:
+        rows = [{name.strip().split("/", 1)[-1]: value for name, value in row.items()} for row in csv.DictReader(file)]
+    epochs = {int(row["epoch"]): {name: float(value) for name, value in row.items()} for row in rows}
+    table = [{**row, "step": number} for number, row in sorted(epochs.items())]
+    write_table(out / "results.csv", table)
+    draw_results(out / "results.png", table)
+    writer = events(out, 0)
+    for row in table if writer is not None else ():
+        write_events(writer, row)
+
+
+def _studies(folders: Sequence[Path], dataset: str | None) -> Iterator[Labelled]:
     for folder in folders:
-        for case in open_cases(folder):
+        for case in open_cases(folder, dataset):
             study, lungs = case.study, case.truth.lungs
             # A single slice carries boxes that somebody drew; the finder's outlines of a whole chest turn with it.
             drawn = lungs is not None and study.grid.shape[0] == 1

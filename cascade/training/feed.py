@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import cv2
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 Draw = Callable[[int], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """The sample of an index: its view and its target. It must not depend on what was drawn before."""
@@ -27,7 +27,7 @@ def usual_workers() -> int:
     return 0 if cores < _FEW_CORES else min(cores - 2, 14)
 
 
-def feed(draw: Draw, indices: range, batch: int, workers: int, device: torch.device) -> Generator[Batch]:
+def feed(draw: Draw, indices: Iterable[int], batch: int, workers: int, device: torch.device) -> Generator[Batch]:
     """Batches of views (channels last) and targets on the device, in the order of the indices.
 
     Args:
@@ -44,7 +44,7 @@ def feed(draw: Draw, indices: range, batch: int, workers: int, device: torch.dev
     loader = DataLoader(
         _Drawn(draw),
         batch_size=batch,
-        sampler=indices,
+        sampler=_Order(indices),
         num_workers=workers,
         pin_memory=device.type == "cuda",
         worker_init_fn=_alone if workers else None,
@@ -74,6 +74,16 @@ class _Drawn(Dataset[Any]):
     def __getitem__(self, index: int) -> Batch:
         view, target = self.draw(index)
         return torch.from_numpy(view), torch.from_numpy(target)
+
+
+class _Order(Sampler[int]):
+    """The samples in the order that was asked for; how many they are need not be known."""
+
+    def __init__(self, indices: Iterable[int]) -> None:
+        self._indices = indices
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices)
 
 
 def _alone(_: int) -> None:

@@ -52,6 +52,7 @@ def train_fusion(
     bundle: Bundle,
     out: Path,
     *,
+    dataset: str | None = None,
     device: str = "auto",
     runtime: str | None = None,
     told: Told | None = None,
@@ -64,6 +65,7 @@ def train_fusion(
         data: Folders of validation exams, of patients that no network learned from.
         bundle: The stages.
         out: Folder of the bundle with its fusion; may be the bundle's own.
+        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
         device: Where the networks run.
         runtime: What runs them.
         told: Called with what is done.
@@ -78,7 +80,7 @@ def train_fusion(
     stages = bundle.open(choice.runtime, choice.device)
     with tempfile.TemporaryDirectory(prefix="cascade-fusion-") as folder:
         exams = Exams(Path(folder))
-        for case in (case for root in data for case in open_cases(root)):
+        for case in (case for root in data for case in open_cases(root, dataset)):
             if case.truth.exam is not None and case.truth.exam.decision == "abstain":
                 continue  # its readers left it open: it judges nothing
             findings = Findings(case.study.grid)

@@ -12,11 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cascade.writing.files import write_whole
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BINS = 20
+BINS = 100
 """Of probability, 0..1; the middle is where answers are told apart."""
+
+_SHARES = ("accuracy", "ap", "auc", "balanced", "brier", "dice", "f1", "precision", "recall", "score")
+_NOT_DRAWN = ("epoch", "step", "minutes", "not_finite", "prevalence", "all_yes")
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -55,28 +60,54 @@ def confusion(answers: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([answers[:, : BINS // 2].sum(axis=1), answers[:, BINS // 2 :].sum(axis=1)], axis=1)
 
 
-def precision_recall_f1(answers: NDArray[np.int64]) -> dict[str, float]:
-    """At a probability of 0.5; 0 where nothing was told or nothing is there."""
-    (_, false_yes), (false_no, true_yes) = confusion(answers).astype(float)
+def rates(answers: NDArray[np.int64]) -> dict[str, float]:
+    """What answers `[truly no or yes, bin]` are worth at a probability of 0.5; 0 where there is nothing to count.
+
+    F1 says little by itself: beside it stand the share of what is there (prevalence), and the F1 that "yes" to
+    everything would have.
+    """
+    (true_no, false_yes), (false_no, true_yes) = confusion(answers).astype(float).tolist()
+    there, count = true_yes + false_no, true_no + false_yes + false_no + true_yes
+    prevalence = there / max(count, 1.0)
     return {
+        "accuracy": (true_no + true_yes) / max(count, 1.0),
         "precision": true_yes / max(true_yes + false_yes, 1.0),
-        "recall": true_yes / max(true_yes + false_no, 1.0),
+        "recall": true_yes / max(there, 1.0),
         "f1": 2 * true_yes / max(2 * true_yes + false_yes + false_no, 1.0),
+        "prevalence": prevalence,
+        "f1_all_yes": 2 * prevalence / (1 + prevalence),
     }
+
+
+def panels(names: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of `results.csv` that are drawn into one plot, by its title: losses, and the shares of a question."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        *question, kind = name.rsplit("_", 1)
+        if kind == "loss":
+            found.setdefault("loss", []).append(name)
+        elif kind in _SHARES:
+            found.setdefault(question[0] if question else "all", []).append(name)
+        elif name not in _NOT_DRAWN and not name.endswith(tuple(f"_{one}" for one in _NOT_DRAWN)):
+            found[name] = [name]
+    return found
 
 
 def draw_results(path: Path, epochs: Rows) -> None:
     """The columns of `results.csv` over the steps."""
-    names = [name for name in epochs[0] if name not in ("epoch", "step", "minutes")]
-    columns = min(len(names), 5)
-    figure, axes = _figure(math.ceil(len(names) / columns), columns)
-    for name, axis in zip(names, axes, strict=False):
-        axis.plot([row["step"] for row in epochs], [row[name] for row in epochs], marker=".")
-        axis.set_title(name)
+    drawn = panels(list(epochs[0]))
+    columns = min(len(drawn), 4)
+    figure, axes = figure_of(math.ceil(len(drawn) / columns), columns)
+    for (title, names), axis in zip(drawn.items(), axes, strict=False):
+        for name in names:
+            axis.plot([row["step"] for row in epochs], [row[name] for row in epochs], marker=".", label=name)
+        axis.set_title(title)
         axis.set_xlabel("step")
-    for axis in axes[len(names) :]:
+        if len(names) > 1:
+            axis.legend(fontsize=6)
+    for axis in axes[len(drawn) :]:
         axis.set_visible(False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_epoch(folder: Path, steps: Rows, epochs: Rows, verdict: Verdict) -> None:
@@ -97,6 +128,15 @@ def draw_epoch(folder: Path, steps: Rows, epochs: Rows, verdict: Verdict) -> Non
         _draw_probabilities(folder / f"prob_distribution_epoch_{number}.png", verdict)
 
 
+def events(folder: Path, first: int) -> Any:
+    """A writer of TensorBoard events from a step on; None without the package's extra "train", which brings it."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=first)
+
+
 def write_events(writer: Any, epoch: Mapping[str, float]) -> None:
     """An epoch's row as TensorBoard scalars."""
     for name, value in epoch.items():
@@ -106,7 +146,7 @@ def write_events(writer: Any, epoch: Mapping[str, float]) -> None:
 
 
 def _draw_gradients(path: Path, steps: Rows) -> None:
-    figure, (norms, rates) = _figure(1, 2)
+    figure, (norms, rates) = figure_of(1, 2)
     at = [row["step"] for row in steps]
     norms.plot(at, [row["gradient_norm"] for row in steps], linewidth=0.7, label="as they came")
     norms.plot(at, [row["clipped_norm"] for row in steps], linewidth=0.7, label="clipped")
@@ -115,11 +155,11 @@ def _draw_gradients(path: Path, steps: Rows) -> None:
     norms.legend(loc="upper right")
     rates.plot(at, [row["learning_rate"] for row in steps])
     rates.set_title("learning rate")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_losses(path: Path, steps: Rows, epochs: Rows) -> None:
-    figure, (each, mean) = _figure(1, 2)
+    figure, (each, mean) = figure_of(1, 2)
     each.plot([row["step"] for row in steps], [row["loss"] for row in steps], linewidth=0.7)
     each.set_title("loss of each step")
     for name, label in (("train_loss", "training"), ("loss", "validation")):
@@ -127,11 +167,11 @@ def _draw_losses(path: Path, steps: Rows, epochs: Rows) -> None:
             mean.plot([row["step"] for row in epochs], [row[name] for row in epochs], marker=".", label=label)
     mean.set_title("mean loss")
     mean.legend(loc="upper right")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_confusion(path: Path, verdict: Verdict) -> None:
-    figure, axes = _figure(1, len(verdict.answers))
+    figure, axes = figure_of(1, len(verdict.answers))
     for (name, answers), axis in zip(verdict.answers.items(), axes, strict=True):
         table = confusion(answers)
         axis.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.6)
@@ -140,21 +180,22 @@ def _draw_confusion(path: Path, verdict: Verdict) -> None:
         axis.set_xticks([0, 1], ["told no", "told yes"])
         axis.set_yticks([0, 1], ["truly no", "truly yes"])
         axis.set_title(name)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_probabilities(path: Path, verdict: Verdict) -> None:
-    figure, axes = _figure(1, len(verdict.answers))
+    figure, axes = figure_of(1, len(verdict.answers))
     edges = np.linspace(0, 1, BINS + 1)
     for (name, answers), axis in zip(verdict.answers.items(), axes, strict=True):
         for counts, label in zip(answers, ("truly no", "truly yes"), strict=True):
             axis.stairs(counts / max(counts.sum(), 1), edges, fill=True, alpha=0.5, label=label)
         axis.set_title(f"{name}: probabilities told")
         axis.legend(loc="upper right")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _figure(rows: int, columns: int) -> tuple[Figure, list[Any]]:
+def figure_of(rows: int, columns: int) -> tuple[Figure, list[Any]]:
+    """A figure and its axes, row by row."""
     # Not by pyplot, whose figures are one for all of the process.
     from matplotlib.figure import Figure
 
@@ -172,7 +213,6 @@ def _figure(rows: int, columns: int) -> tuple[Figure, list[Any]]:
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    figure.savefig(temporary, dpi=80, format="png")
-    temporary.replace(path)
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write it as PNG, whole or not at all."""
+    write_whole(path, lambda file: figure.savefig(file, dpi=80, format="png"))

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cascade.bench.statistics import auc
+from cascade.errors import UsageError
 from cascade.geometry import AIR_HU
 from cascade.stage import Learned
 from cascade.training.augment import AugmentConfig, intensity
 from cascade.training.case import Case
+from cascade.training.examples import Example
 from cascade.training.feed import device_of, feed
-from cascade.training.losses import bce
-from cascade.training.monitors import Verdict, precision_recall_f1, tally
+from cascade.training.losses import Loss, bce
+from cascade.training.monitors import Verdict, rates, tally
 
 Change = Callable[[NDArray[np.float32], str, np.random.Generator], NDArray[np.float32]]
 """Changes a slice's HU given the name of its class, without changing what is true of it."""
@@ -78,6 +80,22 @@ class PlaneConfig:
     crop: float = 0.25
     density: tuple[float, float] = (0.4, 2.0)
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(noise_hu=80, blur=2.5, shift_hu=40))
+
+    def __post_init__(self) -> None:
+        """Refuse what no slice can be drawn by."""
+        for name in ("quarter_turns", "mirror", "crop"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"planes.{name} is {getattr(self, name)}; it must be from 0 to 1", "E_PLANES")
+        for name in ("margin", "rotate_degrees", "shift"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"planes.{name} is {getattr(self, name)}; it must not be negative", "E_PLANES")
+        for name in ("scale", "density"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise UsageError(f"planes.{name} is {[low, high]}; both must be over 0, in order", "E_PLANES")
+        for name in ("shares", "kinds"):
+            if any(not share >= 0 for share in getattr(self, name).values()):
+                raise UsageError(f"planes.{name} is {dict(getattr(self, name))}; none may be negative", "E_PLANES")
 
 
 def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list[Plane]:
@@ -187,42 +205,65 @@ class Judge:
     """Balanced accuracy and area under the ROC curve of each question on held-out slices as they are."""
 
     def __init__(
-        self, planes: Sequence[Plane], stage: Learned, questions: Sequence[str], margin: int, workers: int = 0
+        self,
+        planes: Sequence[Plane],
+        stage: Learned,
+        questions: Sequence[str],
+        margin: int,
+        workers: int = 0,
+        criterion: Loss = bce,
     ) -> None:
         self.planes, self.stage, self.questions, self.margin = list(planes), stage, tuple(questions), margin
-        self.workers = workers
+        self.workers, self.criterion = workers, criterion
 
     def __call__(self, network: nn.Module) -> Verdict:
         """`NAME_balanced` (at 0.5) and `NAME_auc` of each question that has both answers, and `score`, their mean.
 
-        And `NAME_precision`, `NAME_recall`, `NAME_f1` of each question, and the loss.
+        And of each question average precision (`NAME_ap`), the Brier score, and the `rates`; `f1` of all questions
+        (their mean), and the loss.
         """
-        logits = self.logits(network)
+        logits = torch.from_numpy(self.logits(network))
         targets = np.stack([plane.target for plane in self.planes])
-        told = torch.sigmoid(torch.from_numpy(logits))
-        figures: dict[str, float] = {}
-        for i, name in enumerate(self.questions):
-            known = np.isfinite(targets[:, i])
-            truth, p = targets[known, i] >= 0.5, told.numpy()[known, i]
-            if truth.any() and not truth.all():
-                figures[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
-                figures[f"{name}_auc"] = auc(truth, p.astype(np.float64)) or 0.0
-        figures["score"] = float(np.mean(list(figures.values()))) if figures else 0.0
-        figures["loss"] = float(bce(torch.from_numpy(logits), torch.from_numpy(targets)))
+        told = torch.sigmoid(logits)
         answers = dict(zip(self.questions, tally(told, torch.from_numpy(targets)).numpy(), strict=True))
-        for name, counts in answers.items():
-            figures |= {f"{name}_{key}": value for key, value in precision_recall_f1(counts).items()}
-        return Verdict(figures, answers)
+        scores: dict[str, float] = {}
+        figures: dict[str, float] = {}
+        for i, (name, counts) in enumerate(answers.items()):
+            known = np.isfinite(targets[:, i])
+            truth, p = targets[known, i] >= 0.5, told.numpy()[known, i].astype(np.float64)
+            if truth.any() and not truth.all():
+                scores[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
+                scores[f"{name}_auc"] = auc(truth, p) or 0.0
+                figures[f"{name}_ap"] = average_precision(truth, p)
+            figures[f"{name}_brier"] = float(np.mean((p - truth) ** 2)) if len(p) else 0.0
+            figures |= {f"{name}_{key}": value for key, value in rates(counts).items()}
+        figures["f1"] = float(np.mean([figures[f"{name}_f1"] for name in answers]))
+        figures["loss"] = float(self.criterion(logits, torch.from_numpy(targets)))
+        score = float(np.mean(list(scores.values()))) if scores else 0.0
+        return Verdict({**scores, "score": score, **figures}, answers)
 
     def logits(self, network: nn.Module, batch: int = 16) -> NDArray[np.float32]:
         """What the network says of each slice, `[n, questions]`."""
         device = device_of(network)
         out: list[torch.Tensor] = []
-        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.inference_mode():
             for views, _ in feed(self._draw, range(len(self.planes)), batch, self.workers, device):
                 out.append(network(views).float())
         logits: NDArray[np.float32] = torch.cat(out).cpu().numpy()
         return logits
+
+    def examples(self, network: nn.Module, most: int = 6) -> list[Example]:
+        """What a network says of some slices, evenly spread."""
+        some = list(range(0, len(self.planes), max(len(self.planes) // most, 1)))[:most]
+        examples = []
+        for i in some:
+            view, target = self._draw(i)
+            with torch.inference_mode():
+                logits = network(torch.from_numpy(view)[None].to(device_of(network)))[0]
+            told = torch.sigmoid(logits.float()).cpu().numpy()
+            each = zip(self.questions, told, target, strict=True)
+            examples.append(Example("; ".join(f"{name} {p:.2f}, truly {t:.0f}" for name, p, t in each), view[0]))
+        return examples
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         plane, rim = self.planes[index], self.margin // 2
@@ -233,6 +274,15 @@ class Judge:
 def balanced_accuracy(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:
     """Mean of sensitivity and specificity."""
     return float((answer[truth].mean() + (~answer[~truth]).mean()) / 2)
+
+
+def average_precision(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Mean precision over the steps of recall, by falling score; equal scores are told together."""
+    order = np.argsort(-score, kind="stable")
+    hits, told = np.cumsum(truth[order]), np.arange(1, len(truth) + 1)
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(truth) - 1)
+    recall, precision = hits[ends] / max(hits[-1], 1), hits[ends] / told[ends]
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
 def _choose(shares: Mapping[str, float], rng: np.random.Generator) -> str:

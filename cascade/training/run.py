@@ -3,60 +3,84 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
+import shutil
 import statistics
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+import numpy as np
 import torch
 from torch import nn
 
+from cascade.config import to_json
 from cascade.errors import UsageError
-from cascade.training.monitors import Verdict, draw_epoch, draw_results, write_events
+from cascade.training.curves import draw_curves
+from cascade.training.examples import Example, draw_examples
+from cascade.training.monitors import Verdict, draw_epoch, draw_results, events, write_events
+from cascade.training.ranks import world
 from cascade.training.state import Progress
+from cascade.writing.files import OutputError, write_bytes
 
 if TYPE_CHECKING:
     from cascade.bundle import Bundle
 
 
+_TABLES = 50_000_000
+"""Bytes for tables and pictures."""
+
+
+class Watch(Protocol):
+    """Told how a training goes on."""
+
+    def __call__(self, step: int, steps: int, figures: Mapping[str, float], evaluated: bool) -> None:
+        """Steps done, steps planned, the latest figures, and whether they are of an evaluation."""
+        ...
+
+
 class Run:
     """Writes `args.yaml`, `steps.csv`, `results.csv`, pictures, events and `checkpoints/` into a folder.
 
-    An epoch is what lies between two evaluations.
+    An epoch is what lies between two evaluations. Where several processes train together, the leader writes; the others
+    keep the same figures in mind.
 
     Args:
         folder: Made here, unless a run is resumed.
         arguments: What the run was asked to do; dataclasses or plain values by name.
         resume: Go on with the run that stands in the folder.
+        watch: Told of what is noted.
 
     Raises:
         UsageError: The folder exists and is not empty: nothing is ever overwritten. Or there is nothing to resume.
     """
 
-    def __init__(self, folder: Path, arguments: Mapping[str, Any], resume: bool = False) -> None:
+    def __init__(
+        self, folder: Path, arguments: Mapping[str, Any], resume: bool = False, watch: Watch | None = None
+    ) -> None:
         self.resumed = resume
         self.folder = folder
         self.state = folder / "checkpoints" / "state.safetensors"
+        self._watch = watch
+        self._leads = world().leads
         self._start = time.monotonic()
         self._pending: list[dict[str, float | torch.Tensor]] = []
         self._steps: list[dict[str, float]] = []
         self._epochs: list[dict[str, float]] = []
+        self._planned = 0
         self._events: Any = None
-        if resume:
-            refuse_unless_stopped(folder)
+        if not self._leads:
             return
-        if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"the run folder {folder.name} is not empty; give another one with -o", "E_RUN_EXISTS")
-        folder.mkdir(parents=True, exist_ok=True)
-        plain = {k: asdict(v) if is_dataclass(v) and not isinstance(v, type) else v for k, v in arguments.items()}
-        import yaml
-
-        (folder / "args.yaml").write_text(yaml.safe_dump(plain, sort_keys=False, default_flow_style=None))
+        if resume:
+            refuse_unless_begun(folder)
+            if not self.state.is_file():
+                raise UsageError(f"the run {folder} was stopped before its first step; start a new one", "E_RESUME")
+            return
+        refuse_used(folder)
+        write_args(folder, arguments)
 
     @property
     def seconds(self) -> float:
@@ -66,6 +90,8 @@ class Run:
     def go_back(self, progress: Progress) -> None:
         """Forget what happened after a stored state: it will happen again."""
         self._start = time.monotonic() - progress.seconds
+        if not self._leads:
+            return
         self._epochs = _cut(self.folder / "results.csv", progress.step)
         steps = _cut(self.folder / "steps.csv", progress.step - 1)
         since = self._epochs[-1]["step"] if self._epochs else 0
@@ -75,24 +101,32 @@ class Run:
         """Note one step's figures. Scalars on a device may be given as they are: nothing waits for them here."""
         self._pending.append({"step": step, **figures})
 
-    def flush(self) -> bool:
-        """Write the steps noted since the last time to `steps.csv`. Returns whether all their figures are finite."""
+    def flush(self, planned: int) -> bool:
+        """Write the steps noted since the last time to `steps.csv`. Returns whether all their figures are finite.
+
+        Args:
+            planned: Steps of the whole training, for whoever watches it.
+        """
+        self._planned = planned
         if not self._pending:
             return True
         names = list(self._pending[0])
         columns = [_numbers([row[name] for row in self._pending]) for name in names]
         rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-        _append(self.folder / "steps.csv", rows)
         self._pending = []
         self._steps += rows
-        if sys.stderr.isatty():
-            recent = _mean([row["loss"] for row in self._steps[-50:]])
-            print(f"\rstep {rows[-1]['step'] + 1}  loss {recent:.4f}  ", end="", file=sys.stderr, flush=True)
-        return all(math.isfinite(value) for row in rows for value in row.values())
+        if self._leads:
+            _append(self.folder / "steps.csv", rows)
+            if self._watch is not None:
+                recent = {"loss": _mean([row["loss"] for row in rows]), "rate": rows[-1]["learning_rate"]}
+                self._watch(int(rows[-1]["step"]) + 1, planned, recent, False)
+        return all(math.isfinite(row["loss"] + row["gradient_norm"]) for row in rows)
 
     def epoch(self, step: int, verdict: Verdict) -> None:
         """Note an evaluation in `results.csv`, and draw `results.png` and the epoch's `plots/`."""
-        steps = self._steps
+        steps, self._steps = self._steps, []
+        if not self._leads:
+            return
         row: dict[str, float] = {
             "epoch": len(self._epochs) + 1,
             "step": step,
@@ -107,20 +141,26 @@ class Run:
         _append(self.folder / "results.csv", [row])
         draw_results(self.folder / "results.png", self._epochs)
         draw_epoch(self.folder / "plots", steps, self._epochs, verdict)
-        self._steps = []
         self._tell(row)
+        if self._watch is not None:
+            self._watch(step, self._planned, row, True)
 
-    def keep(self, network: nn.Module, name: str, state: Mapping[str, Any]) -> None:
-        """Store weights as `checkpoints/NAME/weights.safetensors` with `state.json`, each whole or not at all."""
-        from safetensors.torch import save_file
+    def keep(self, network: nn.Module, name: str, step: int, verdict: Verdict) -> None:
+        """Store weights as `checkpoints/NAME/weights.safetensors` with `state.json`, each whole or not at all.
 
+        Raises:
+            OutputError: The disk is full, or the folder gone.
+        """
+        from safetensors.torch import save
+
+        if not self._leads:
+            return
         folder = self.folder / "checkpoints" / name
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        save_file(tensors, folder / "weights.tmp")
-        (folder / "weights.tmp").replace(folder / "weights.safetensors")
-        (folder / "state.tmp").write_text(json.dumps(dict(state), indent=2))
-        (folder / "state.tmp").replace(folder / "state.json")
+        write_bytes(folder / "weights.safetensors", save(tensors))
+        answers = {question: counts.tolist() for question, counts in verdict.answers.items()}
+        state = {"step": step, "figures": dict(verdict.figures), "answers": answers}
+        write_bytes(folder / "state.json", json.dumps(state).encode())
 
     def restore(self, network: nn.Module, name: str) -> None:
         """Load weights that `keep` stored into a network."""
@@ -129,27 +169,59 @@ class Run:
         network.load_state_dict(load_file(self.folder / "checkpoints" / name / "weights.safetensors"))
 
     def figures(self, name: str) -> dict[str, float]:
-        """The figures of the weights that `keep` stored, without their step."""
-        state = json.loads((self.folder / "checkpoints" / name / "state.json").read_text())
-        return {k: v for k, v in state.items() if k != "step"}
+        """The figures of the weights that `keep` stored."""
+        return dict(self._kept(name)["figures"])
+
+    def conclude(self) -> None:
+        """Draw the curves of the best weights: ROC, precision and recall, reliability."""
+        answers = {k: np.array(v, dtype=np.int64) for k, v in self._kept("best")["answers"].items()}
+        if self._leads and answers:
+            draw_curves(self.folder / "plots", answers)
+
+    def show(self, examples: Iterable[Example]) -> None:
+        """Draw what the best weights say of samples, as `predictions/NUMBER.png`."""
+        if self._leads:
+            draw_examples(self.folder / "predictions", examples)
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a table, whole or not at all."""
+        if self._leads and rows:
+            write_table(self.folder / name, rows)
+
+    def _kept(self, name: str) -> Any:
+        return json.loads((self.folder / "checkpoints" / name / "state.json").read_text())
 
     def _tell(self, row: Mapping[str, float]) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:  # the package's extra "train" brings it
-            return
         if self._events is None:
-            self._events = SummaryWriter(str(self.folder), purge_step=int(row["step"]))
-        write_events(self._events, row)
+            self._events = events(self.folder, int(row["step"]))
+        if self._events is not None:
+            write_events(self._events, row)
+
+
+def write_args(folder: Path, arguments: Mapping[str, Any]) -> None:
+    """Write `args.yaml` into a run folder, which is made where it is not there: dataclasses or plain values by name."""
+    import yaml
+
+    plain = {name: to_json(value) for name, value in arguments.items()}
+    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    write_bytes(folder / "args.yaml", text.encode())
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table, whole or not at all."""
+    text = io.StringIO()
+    _write(text, rows, head=True)
+    write_bytes(path, text.getvalue().encode())
 
 
 def sources(
-    data: Iterable[Path], validation: Iterable[Path], start: Path | None, base: Bundle | None
+    data: Iterable[Path], validation: Iterable[Path], dataset: str | None, start: Path | None, base: Bundle | None
 ) -> dict[str, Any]:
     """Where a run's cases and first weights come from, for `args.yaml`: enough to resume it from another folder."""
     return {
         "data": [str(folder.resolve()) for folder in data],
         "validation": [str(folder.resolve()) for folder in validation],
+        "dataset": dataset,
         "start": str(start.resolve()) if start else None,
         "bundle": str(base.folder.resolve()) if base and base.folder else None,
     }
@@ -163,22 +235,44 @@ def asked(folder: Path) -> dict[str, Any]:
     """
     import yaml
 
-    refuse_unless_stopped(folder)
+    refuse_unless_begun(folder)
     return dict(yaml.safe_load((folder / "args.yaml").read_text()))
 
 
-def refuse_unless_stopped(folder: Path) -> None:
+def refuse_used(folder: Path) -> None:
+    """Refuse a folder for a new run that holds something.
+
+    Raises:
+        UsageError: It does: nothing is ever overwritten.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"the run folder {folder.name} is not empty; give another one with -o", "E_RUN_EXISTS")
+
+
+def refuse_no_room(folder: Path, network: nn.Module) -> None:
+    """Refuse a disk on which a run would end half-written: a state and four sets of weights, and one being written.
+
+    Raises:
+        OutputError: There is not enough room.
+    """
+    place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    wanted, free = 12 * weights + _TABLES, shutil.disk_usage(place).free
+    if free < wanted:
+        text = f"the run needs {wanted / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free; free space or give another -o"
+        raise OutputError("E_NO_ROOM", text)
+
+
+def refuse_unless_begun(folder: Path) -> None:
     """Resume only what was begun and has not ended.
 
     Raises:
-        UsageError: The folder is no run, has no state yet, or holds a finished run.
+        UsageError: The folder is no run, or holds a finished run.
     """
     if not (folder / "args.yaml").is_file():
         raise UsageError(f"{folder} is no training run; there is nothing to resume", "E_RESUME")
     if (folder / "bundle" / "manifest.json").is_file():
         raise UsageError(f"the run {folder} has ended; its bundle is {folder / 'bundle'}", "E_RESUME")
-    if not (folder / "checkpoints" / "state.safetensors").is_file():
-        raise UsageError(f"the run {folder} was stopped before its first step; start a new one", "E_RESUME")
 
 
 def _cut(path: Path, last: int) -> list[dict[str, float]]:
@@ -213,9 +307,14 @@ def _numbers(values: list[float | torch.Tensor]) -> list[Any]:
 
 
 def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows at the end of a table, which begins with their names."""
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+        _write(file, rows, new)
+
+
+def _write(file: TextIO, rows: Sequence[Mapping[str, Any]], head: bool) -> None:
+    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+    if head:
+        writer.writeheader()
+    writer.writerows(rows)

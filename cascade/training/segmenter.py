@@ -7,17 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cascade.bundle import Bundle, Network, StageEntry, save
-from cascade.errors import UsageError
+import numpy as np
+
+from cascade.bundle import Bundle, Network, StageEntry
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig
 from cascade.training.cache import prepared_case
 from cascade.training.case import Case, thin
-from cascade.training.crops import CropConfig, Crops, Judge
+from cascade.training.crops import CropConfig, Judge
 from cascade.training.datasets import entries
-from cascade.training.loop import Plan, fit, seeded, start_from
-from cascade.training.losses import embolus_and_artery
-from cascade.training.run import Run, sources
+from cascade.training.finish import Say, finish
+from cascade.training.imbalance import ImbalanceConfig, sampler
+from cascade.training.imbalance.lungs import cut_to_lungs
+from cascade.training.imbalance.ratio import target_ratio
+from cascade.training.loop import fit, seeded, start_from
+from cascade.training.losses import SEGMENTATION, LossConfig, loss_of
+from cascade.training.plan import Plan
+from cascade.training.ranks import world
+from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
+from cascade.training.scans import answers_of, means, row_of
+from cascade.training.split import refuse_shared
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 
@@ -33,9 +42,15 @@ def train_segmenter(
     base: Bundle | None = None,
     stage: EmbolusConfig = EmbolusConfig(),  # noqa: B008  # frozen
     plan: Plan = Plan(),  # noqa: B008  # frozen
+    loss: LossConfig = SEGMENTATION,
     crops: CropConfig = CropConfig(),  # noqa: B008  # frozen
     augment: AugmentConfig = AugmentConfig(),  # noqa: B008  # frozen
+    imbalance: ImbalanceConfig = ImbalanceConfig(),  # noqa: B008  # frozen
+    dataset: str | None = None,
+    fusion: bool = True,
     resume: bool = False,
+    watch: Watch | None = None,
+    say: Say = lambda _: None,
 ) -> Bundle:
     """Train one network of the segmentation stage.
 
@@ -49,9 +64,15 @@ def train_segmenter(
         base: The bundle that supplies the other stages and the stage's other networks.
         stage: How studies are cut.
         plan: How long and how hard.
+        loss: What is learned from; embolus and artery are its outputs.
         crops: Which crops to draw.
         augment: How to change them.
+        imbalance: What is done about emboli being rare.
+        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
+        fusion: Whether to fit the fusion afterwards.
         resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
+        watch: Told how it goes.
+        say: Told what a person should know.
 
     Returns:
         The bundle as saved in `out/bundle`.
@@ -59,48 +80,50 @@ def train_segmenter(
     Raises:
         UsageError: A patient stands on both sides of the split, or the run folder is not new (or, to resume, no run).
     """
-    learn, held = (prepared(folders, stage) for folders in (data, validation))
-    refuse_shared_patients(learn, held)
+    if not resume:
+        refuse_used(out)
     arguments = dict(arguments or {})
     seeded(plan)
     network = build(NETWORKS, net, arguments)
-    if start is not None:
+    refuse_no_room(out, network)
+    learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
+    refuse_shared({case.patient for case in learn}, {case.patient for case in held})
+    if start is not None and not resume:
         start_from(network, start)
-    asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "crops": crops, "augment": augment}
-    counts = {"cases": len(learn), "validation_cases": len(held)}
-    run = Run(out, {**sources(data, validation, start, base), **asked, **counts}, resume)
-    ensemble = EmbolusEnsemble(config=stage)
-    judge = Judge(held, ensemble, workers=plan.workers) if held else None
-    trained = fit(network, Crops(learn, ensemble, crops, augment), embolus_and_artery, plan, run, judge)
+    ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
+    drawn = sampler(learn, ensemble, crops, augment, imbalance)
+    asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
+    asked |= {"crops": crops, "augment": augment, "imbalance": imbalance}
+    counts: dict[str, float] = {"cases": len(learn), "validation_cases": len(held)}
+    counts["target_ratio"] = float(np.mean([target_ratio(case) for case in learn]))
+    run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
+    judge = Judge(held, ensemble, workers=plan.workers, criterion=criterion) if held else None
+    trained = fit(network, drawn, criterion, plan, run, judge)
     figures = run.figures("best")
+    if judge is not None and world().leads:
+        trained = trained.to(world().device)
+        run.show(judge.examples(trained))
+        rows = [row_of(case, answer) for case, answer in answers_of(trained, stage, held)]
+        run.table("scans.csv", rows)
+        figures |= means(rows)
     shape = (stage.slices, *stage.tile)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     base = base or Bundle(name=out.name)
     others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if n.name != net]
-    return save(base.with_stage(StageEntry("embolus", stage, (*others, member))), out / "bundle")
+    entry = StageEntry("embolus", stage, (*others, member))
+    return finish(base.with_stage(entry), out, validation, dataset, fusion, say)
 
 
-def prepared(folders: Iterable[Path], stage: EmbolusConfig) -> list[Case]:
-    """The cases of some folders at the stage's resolution."""
+def prepared(
+    folders: Iterable[Path], stage: EmbolusConfig, lungs: bool = False, dataset: str | None = None
+) -> list[Case]:
+    """The cases of some folders at the stage's resolution, around the lungs; nothing around them with `lungs`."""
     one_plane = EmbolusEnsemble(config=replace(stage, slices=1))
 
     def prepare(case: Case) -> Case:
+        near = cut_to_lungs(case) if lungs else case
         fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
-        return thin(case, one_plane, stage.pixel_mm, stage.stride_mm) if fine else case
+        return thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near
 
-    return [prepared_case(entry, prepare, stage) for folder in folders for entry in entries(folder)]
-
-
-def refuse_shared_patients(learn: Sequence[Case], held: Sequence[Case]) -> None:
-    """Patients are split, never studies.
-
-    Raises:
-        UsageError: One patient is in both.
-    """
-    shared = {case.patient for case in learn} & {case.patient for case in held}
-    if shared:
-        raise UsageError(
-            f"{len(shared)} patients stand in training and validation data, among them {min(shared)!r}; "
-            "move all studies of a patient to one side",
-            "E_SPLIT",
-        )
+    settings = {"stage": stage, "lungs": lungs}
+    return [prepared_case(entry, prepare, settings) for folder in folders for entry in entries(folder, dataset)]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+from cascade.training.ranks import world
+from cascade.writing.files import write_bytes
+
+if TYPE_CHECKING:
+    from cascade.training.plan import Plan
 
 Tensors = dict[str, torch.Tensor]
 
@@ -22,13 +28,26 @@ class Progress:
         step: Steps done.
         seconds: Time spent.
         factor: On the learning rate; it is halved where figures were not finite.
-        best: Highest score so far.
+        best: The best value so far of what weights are kept by, by the name they are kept under; higher is better.
+        since_best: Evaluations since the best score.
     """
 
     step: int = 0
     seconds: float = 0.0
     factor: float = 1.0
-    best: float | None = None
+    best: dict[str, float] = field(default_factory=dict)
+    since_best: int = 0
+
+    def improved(self, name: str, value: float) -> bool:
+        """Whether a value is the best of its name so far; it is noted then."""
+        better = name not in self.best or value > self.best[name]
+        if better:
+            self.best[name] = value
+        return better
+
+    def over(self, plan: Plan) -> bool:
+        """Whether nothing better is waited for any longer."""
+        return bool(plan.patience) and self.since_best >= plan.patience
 
 
 def taken(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
@@ -59,33 +78,44 @@ def put_back(
 
 
 def store(path: Path, tensors: Mapping[str, torch.Tensor], progress: Progress) -> None:
-    """Write to one file what was `taken`, how far it was, and where torch's random numbers are; whole or not at all."""
-    from safetensors.torch import save_file
+    """Write to one file what was `taken`, how far it was, and where torch's random numbers are; whole or not at all.
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    plain = {k: v.cpu().contiguous() for k, v in {**tensors, **_random()}.items()}
-    save_file(plain, temporary, metadata={"progress": json.dumps(asdict(progress))})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    All processes of a training come here together, and the leader writes.
+
+    Raises:
+        OutputError: The disk is full, or the folder gone.
+    """
+    from safetensors.torch import save
+
+    random = _random()
+    if world().leads:
+        plain = {k: v.cpu().contiguous() for k, v in {**tensors, **random}.items()}
+        write_bytes(path, save(plain, metadata={"progress": json.dumps(asdict(progress))}))
 
 
 def load(path: Path) -> tuple[Tensors, Progress]:
-    """Read what `store` wrote, and set torch's random numbers to where they were."""
+    """Read what `store` wrote, and set torch's random numbers to where they were in this process."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         progress = Progress(**json.loads(file.metadata()["progress"]))
         tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    torch.set_rng_state(tensors["rng.cpu"])
-    if torch.cuda.is_available() and "rng.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    rank = world().rank
+    # A run may go on with more processes than it had: a new one goes on from its seed.
+    if f"random.cpu.{rank}" in tensors:
+        torch.set_rng_state(tensors[f"random.cpu.{rank}"])
+    if torch.cuda.is_available() and f"random.cuda.{rank}" in tensors:
+        torch.cuda.set_rng_state(tensors[f"random.cuda.{rank}"])
     return tensors, progress
 
 
 def _random() -> Tensors:
-    states = {"rng.cpu": torch.get_rng_state()}
+    """Where the random numbers of every process are."""
+    states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        states["rng.cuda"] = torch.cuda.get_rng_state()
-    return states
+        states["cuda"] = torch.cuda.get_rng_state()
+    return {
+        f"random.{kind}.{rank}": one
+        for kind, state in states.items()
+        for rank, one in enumerate(world().gathered(state))
+    }

@@ -75,7 +75,7 @@ def test_the_trainer_is_told_to_mirror_and_colour_nothing() -> None:
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "kept.txt").write_text("x")
+    (tmp_path / "pictures").mkdir()
     with pytest.raises(UsageError, match="not empty"):
         train_detector([], [], tmp_path)
 

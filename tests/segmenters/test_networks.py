@@ -15,7 +15,7 @@ from torch import nn
 import segmenters
 from cascade.errors import UsageError
 from cascade.registry import build
-from cascade.training.losses import embolus_and_artery
+from cascade.training.losses import SEGMENTATION, loss_of, of_all
 from segmenters import NETWORKS
 from tests.agreement import dice
 from tests.small_bundle import small_arguments
@@ -130,7 +130,7 @@ def test_a_network_learns_a_painted_clot_and_its_artery(name: str) -> None:
     module, (views, targets) = small(name, width=8), painted()
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
     for step in range(300):
-        loss = sum(embolus_and_artery(one, targets) for one in answers(module.train()(views)))
+        loss = of_all(loss_of(SEGMENTATION), module.train()(views), targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

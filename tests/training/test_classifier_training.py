@@ -12,7 +12,7 @@ from cascade.training import negatives
 from cascade.training.case import Case
 from cascade.training.classifier import class_of, filled, planes_of, train_classifier, with_lung_slices
 from cascade.training.datasets import open_cases
-from cascade.training.loop import Plan
+from cascade.training.plan import Plan
 from cascade.training.planes import PlaneConfig
 from classifiers import LungFilter
 from classifiers.lung_filter import LungFilterConfig

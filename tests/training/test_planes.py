@@ -119,9 +119,11 @@ def test_a_judge_scores_each_question_on_slices_as_they_are() -> None:
     ]
     verdict = Judge(planes, FILTER, ("lung", "pe"), margin=32)(Mean())
     scored = {"lung_balanced": 1.0, "lung_auc": 1.0, "score": 1.0}
-    found = {"lung_precision": 1.0, "lung_recall": 1.0, "lung_f1": 1.0}
-    nothing = {"pe_precision": 0.0, "pe_recall": 0.0, "pe_f1": 0.0}
-    assert verdict.figures == {**scored, **found, **nothing, "loss": pytest.approx(0.0, abs=1e-4)}
+    found = {"lung_ap": 1.0, "lung_brier": pytest.approx(0.0, abs=1e-4), "lung_precision": 1.0, "lung_f1": 1.0}
+    nothing = {"pe_brier": 0.0, "pe_precision": 0.0, "pe_recall": 0.0, "pe_f1": 0.0, "pe_prevalence": 0.0}
+    expected = {**scored, **found, **nothing, "f1": 0.5, "loss": pytest.approx(0.0, abs=1e-4)}
+    assert {name: verdict.figures[name] for name in expected} == expected
+    assert "pe_auc" not in verdict.figures
     assert {name: counts.sum(axis=1).tolist() for name, counts in verdict.answers.items()} == {
         "lung": [2, 2],
         "pe": [0, 0],

@@ -9,7 +9,7 @@ from cascade.cli.train_classifier import Classifier
 from cascade.cli.train_segmenter import Segmenter
 from cascade.errors import UsageError
 from cascade.training.crops import CropConfig
-from cascade.training.loop import Plan
+from cascade.training.plan import Plan
 from cascade.training.run import Run, sources
 
 
@@ -17,7 +17,7 @@ def stopped(folder: Path) -> Path:
     """A run that was asked for unusual things, and stopped."""
     plan, crops = Plan(steps=77, learning_rate=3e-5, workers=0), CropConfig(size=(64, 96), shares={"real": 1.0})
     asked = {"net": "tiny_attention_resunet", "stage": "siamese", "arguments": {"width": 8}}
-    where = sources([folder / "learn"], [folder / "held"], None, None)
+    where = sources([folder / "learn"], [folder / "held"], None, None, None)
     run = Run(folder / "run", {**where, **asked, "plan": plan, "crops": crops})
     run.state.parent.mkdir()
     run.state.touch()

@@ -6,17 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cascade.errors import UsageError
 from cascade.findings import Exam, Field
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig, Geometry, intensity
+from cascade.training.average import moving_average
 from cascade.training.case import Case, thin
 from cascade.training.crops import CropConfig, Crops, Judge
-from cascade.training.loop import Plan, fit, moving_average, schedule, seeded
-from cascade.training.losses import bce, embolus_and_artery, soft_dice
+from cascade.training.loop import fit, seeded
+from cascade.training.losses import SEGMENTATION, LossConfig, bce, loss_of, soft_dice
+from cascade.training.plan import Plan
 from cascade.training.run import Run
-from cascade.training.segmenter import refuse_shared_patients
+from cascade.training.schedules import schedule
+from cascade.training.split import refuse_shared
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 from tests.segmenters.test_embolus_stage import study_with_ball
@@ -59,7 +63,7 @@ def test_what_is_unknown_is_not_learned_from() -> None:
     logits = torch.zeros(2, 2, 4, 4, requires_grad=True)
     target = torch.ones(2, 2, 4, 4)
     target[:, 1] = torch.nan
-    embolus_and_artery(logits, target).backward()
+    loss_of(SEGMENTATION)(logits, target).backward()
     assert logits.grad is not None
     assert (logits.grad[:, 1] == 0).all()
     assert (logits.grad[:, 0] != 0).all()
@@ -68,7 +72,7 @@ def test_what_is_unknown_is_not_learned_from() -> None:
 
 def test_dice_of_an_empty_target_is_defined_and_falls_with_the_false_volume() -> None:
     empty = torch.zeros(1, 8, 8)
-    losses = [float(soft_dice(torch.full((1, 8, 8), logit), empty)) for logit in (5.0, 0.0, -5.0)]
+    losses = [float(soft_dice(torch.full((1, 8, 8), logit), empty, LossConfig())) for logit in (5.0, 0.0, -5.0)]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.01
 
@@ -109,7 +113,7 @@ def test_a_network_learns_two_cases_and_its_run_tells_so(tmp_path: Path) -> None
     )
     seeded(plan)
     network = build(NETWORKS, "tiny_attention_resunet", {"width": 4, "levels": 2})
-    trained = fit(network, crops, embolus_and_artery, plan, run, judge)
+    trained = fit(network, crops, loss_of(SEGMENTATION), plan, run, judge)
     figures = judge(trained).figures
     assert figures["dice"] > 0.8
     assert figures["f1"] > 0.8
@@ -125,12 +129,13 @@ def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
 
 def test_a_patient_on_both_sides_of_the_split_is_refused() -> None:
     with pytest.raises(UsageError, match="E_SPLIT"):
-        refuse_shared_patients([a_case("p")], [a_case("p")])
+        refuse_shared({"p", "q"}, {"p"})
 
 
 def test_the_average_forgets_the_weights_it_started_from() -> None:
-    update = moving_average(0.999)
-    mean = [torch.ones(3)]
+    update, mean, now = moving_average(0.999), nn.Linear(3, 1), nn.Linear(3, 1)
+    for one, value in ((mean, 1.0), (now, 0.0)):
+        nn.init.constant_(one.weight, value)
     for step in range(1, 200):
-        update(mean, [torch.zeros(3)], step)
-    assert float(mean[0].max()) < 0.01
+        update(mean, now, step)
+    assert float(mean.weight.max()) < 0.01

@@ -1,0 +1,63 @@
+"""The end of every training: a bundle that is written whole, with a fusion that was fitted for it where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cascade.bundle import ORDER, Bundle, load, save
+from cascade.errors import CascadeError
+from cascade.training.fusion import train_fusion
+from cascade.training.ranks import world
+
+Say = Callable[[str], None]
+"""Takes a sentence for a person."""
+
+
+def finish(
+    bundle: Bundle,
+    run: Path,
+    validation: Sequence[Path],
+    dataset: str | None = None,
+    fusion: bool = True,
+    say: Say = lambda _: None,
+) -> Bundle:
+    """Write a trained bundle as `RUN/bundle`, with its fusion fitted on the validation exams.
+
+    Args:
+        bundle: With the stage that was trained.
+        run: The run folder.
+        validation: Exams of patients that no network learned from.
+        dataset: Their layout; found by looking by default.
+        fusion: Whether to fit.
+        say: Told why nothing was fitted.
+
+    Returns:
+        The bundle as saved.
+    """
+    here, folder = world(), run / "bundle"
+    if here.leads:
+        why = obstacle(bundle, validation, fusion)
+        if not why:
+            try:
+                # One write, after the fit: a run that is stopped before has not ended, and fits again.
+                train_fusion(validation, bundle, folder, dataset=dataset)
+            except CascadeError as error:
+                why = error.text
+        if why:
+            save(bundle, folder)
+            say(f"no fusion was fitted: {why}")
+    here.wait()
+    return load(folder)
+
+
+def obstacle(bundle: Bundle, validation: Sequence[Path], fusion: bool) -> str:
+    """Why a fusion is not fitted, or nothing."""
+    missing = [stage for stage in ORDER if stage not in bundle.names]
+    if not fusion:
+        return "it was not asked for"
+    if not validation:
+        return "there are no exams to fit on; give --validation FOLDER"
+    if missing:
+        return f"the bundle lacks {', '.join(missing)}; give one that has them with --bundle"
+    return ""

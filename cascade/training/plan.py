@@ -1,0 +1,83 @@
+"""How long and how hard to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cascade.errors import UsageError
+from cascade.training.feed import usual_workers
+from cascade.training.ranks import processes
+
+_COUNTS = ("steps", "batch", "evaluate_every", "look_every")
+_AMOUNTS = ("learning_rate", "clip")
+_NOT_NEGATIVE = ("minutes", "workers", "weight_decay", "seed", "l1_lambda", "little_sample", "patience", "save_minutes")
+_SHARES = ("warm_up", "ema")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard to train.
+
+    Attributes:
+        steps: Batches.
+        batch: Samples a batch; where several processes train together, each takes its share of every batch.
+        learning_rate: Highest rate.
+        schedule: How the rate moves, a name of `cascade.training.schedules`.
+        warm_up: Share of the steps in which the rate rises (of the schedule "cosine").
+        weight_decay: AdamW's.
+        l1_lambda: Weight of the sum of absolute weights of convolutions and linear layers; 0 for none.
+        clip: Largest L2 norm of the gradients.
+        ema: Decay of the moving average of the weights, which is what is kept.
+        precision: Of the activations: "bf16" (mixed, by autocast) or "fp32".
+        freeze_norm: BatchNorm keeps the statistics that it begins with: for start weights and small batches.
+        evaluate_every: Steps between evaluations.
+        patience: Evaluations without a better score after which training ends; 0 to go on to the end.
+        little_sample: Learn, and be judged, on the same so many samples, to prove that a set-up can learn; training
+            fails with a sentence if it does not. 0 for all data.
+        minutes: Stop the clock here: the schedule is stretched or shrunk to fit; 0 for no limit.
+        seed: Of everything random.
+        workers: Processes that draw samples; 0 for the training's own. The samples are the same for any number.
+        look_every: Steps between looks at their figures: the only times that a step waits for the device.
+        save_minutes: Time between stored states, from which a run that was stopped can be resumed; they are stored at
+            looks, and at every evaluation.
+    """
+
+    steps: int = 4000
+    batch: int = 8
+    learning_rate: float = 2e-3
+    schedule: Literal["cosine", "onecycle"] = "cosine"
+    warm_up: float = 0.05
+    weight_decay: float = 1e-2
+    l1_lambda: float = 0.0
+    clip: float = 1.0
+    ema: float = 0.998
+    precision: Literal["bf16", "fp32"] = "bf16"
+    freeze_norm: bool = False
+    evaluate_every: int = 500
+    patience: int = 0
+    little_sample: int = 0
+    minutes: float = 0.0
+    seed: int = 0
+    workers: int = field(default_factory=usual_workers)
+    look_every: int = 50
+    save_minutes: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can be run with, before a folder is made for it."""
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be 1 or more", "E_PLAN")
+        for name in _AMOUNTS:
+            if not getattr(self, name) > 0:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be more than 0", "E_PLAN")
+        for name in _NOT_NEGATIVE:
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must not be negative", "E_PLAN")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be from 0 to less than 1", "E_PLAN")
+        if self.batch % processes():
+            raise UsageError(
+                f"plan.batch is {self.batch}, which the {processes()} processes cannot share; give a multiple", "E_PLAN"
+            )

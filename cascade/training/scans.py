@@ -1,0 +1,85 @@
+"""What a segmenter's answer to a whole scan is worth: the figures that the field states, scan by scan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import nn
+
+from cascade.bench.metrics import score
+from cascade.findings import Findings
+from cascade.training.case import Case
+from cascade.training.feed import device_of
+from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
+
+Row = dict[str, float | str]
+
+
+def answers_of(network: nn.Module, config: EmbolusConfig, cases: Iterable[Case]) -> Iterable[tuple[Case, Findings]]:
+    """The stage's answer to each case, with one network in evaluation mode, where the network is."""
+    device = device_of(network)
+
+    def net(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = network(torch.from_numpy(batch).to(device)).float().cpu().numpy()
+        return logits
+
+    stage = EmbolusEnsemble({"net": net}, config)
+    for case in cases:
+        yield case, stage(case.study, Findings(case.study.grid, lungs=case.truth.lungs))
+
+
+def row_of(case: Case, answer: Findings) -> Row:
+    """One scan's figures; NaN where there is nothing to measure.
+
+    `dice`, `iou`, `sensitivity` and `precision` of voxels, `lesion_f1` (clots and alarms as `cascade.bench.metrics`
+    counts them), `hd95_mm`, and volumes in ml.
+    """
+    told, true = answer.mask(), case.truth.mask()
+    one = score(answer, case.truth)
+    both = np.count_nonzero(told & true)
+    return {
+        "scan": case.name,
+        "dice": math.nan if one.dice is None else one.dice,
+        "iou": _share(both, np.count_nonzero(told | true)),
+        "sensitivity": _share(both, np.count_nonzero(true)),
+        "precision": _share(both, np.count_nonzero(told)),
+        "lesion_f1": _share(2 * one.found, one.clots + one.found + one.alarms),
+        "hd95_mm": hd95(told, true, case.study.grid.spacing),
+        "truth_ml": one.truth_mm3 / 1000,
+        "answer_ml": one.answer_mm3 / 1000,
+    }
+
+
+def means(rows: Sequence[Row]) -> dict[str, float]:
+    """The mean of each figure over the scans that have it; those that none has are left out."""
+    found: dict[str, float] = {}
+    for name in ("dice", "iou", "sensitivity", "precision", "lesion_f1", "hd95_mm"):
+        values = [float(row[name]) for row in rows if math.isfinite(float(row[name]))]
+        if values:
+            found[f"scan_{name}"] = float(np.mean(values))
+    return found
+
+
+def hd95(a: NDArray[np.bool_], b: NDArray[np.bool_], spacing: Sequence[float]) -> float:
+    """The distance, in mm, within which 95 % of either surface lies of the other; NaN where a mask is empty.
+
+    Source: Huttenlocher et al., 1993; the larger of the two directions' percentiles.
+    """
+    if not (a.any() and b.any()):
+        return math.nan
+    (box,) = ndimage.find_objects((a | b).astype(np.uint8))
+    a, b = (np.pad(mask[box], 1) for mask in (a, b))
+    rims = [mask & ~ndimage.binary_erosion(mask) for mask in (a, b)]
+    to_b, to_a = (ndimage.distance_transform_edt(~rim, sampling=spacing) for rim in reversed(rims))
+    return float(max(np.percentile(to_b[rims[0]], 95), np.percentile(to_a[rims[1]], 95)))
+
+
+def _share(part: int | np.integer[Any], whole: int | np.integer[Any]) -> float:
+    return float(part / whole) if whole else math.nan

@@ -1,0 +1,118 @@
+"""Ultralytics' own trainer, begun or gone on with, in a run's own folder.
+
+Its checkpoints are `.pt` files, which are pickles: only those of the run's own folder are opened, with
+`weights_only` and Ultralytics' list of its own classes (`runtime/offline.py` sets the switch), and none leaves the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cascade.errors import UsageError
+from detectors.ultralytics_door import quiet_ultralytics, trainer
+
+Told = Callable[[int, int, Mapping[str, float]], None]
+"""Called after an epoch: how many are done, how many there are, their figures."""
+
+KEPT = "kept.pt"
+"""A copy of the last checkpoint that was written whole."""
+
+
+def run_trainer(
+    run_dir: Path, yaml: str, arguments: Mapping[str, Any], told: Told | None = None
+) -> tuple[Any, dict[str, float]]:
+    """Train on the run's pictures to the end, from wherever the run stands.
+
+    Args:
+        run_dir: Holds `pictures/data.yaml`; the trainer writes into `ultralytics/`.
+        yaml: Description of the network.
+        arguments: What the trainer is told.
+        told: Told of every epoch.
+
+    Returns:
+        The best model, as Ultralytics builds it, and its mAP on the validation pictures.
+    """
+    own = run_dir / "ultralytics"
+    last = standing(run_dir)
+    if last is not None and not 0 <= last["epoch"] < arguments["epochs"] - 1:
+        # It had come to its end: the trainer begins no epoch again, and forgets at the end which it was.
+        best = own / "weights" / "best.pt"
+        return _opened_by_ultralytics(best).model, figures_of((opened(best) or last)["train_metrics"])
+    if last is None:
+        shutil.rmtree(own, ignore_errors=True)
+        model, asked = trainer(yaml), dict(arguments)
+    else:
+        model = _opened_by_ultralytics(own / "weights" / "last.pt")
+        # The rest it knows; its folder may have been moved since.
+        asked = {name: arguments[name] for name in ("batch", "cache", "device", "patience", "workers")}
+        asked |= {"resume": True, "save_dir": str(own.resolve())}
+
+    def epoch(one: Any) -> None:
+        if told is not None:
+            told(one.epoch + 1, one.epochs, figures_of(one.metrics))
+
+    model.add_callback("on_fit_epoch_end", epoch)
+    model.add_callback("on_model_save", lambda one: keep(one.last))
+    # It draws its bars on stdout, which is for data.
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        model.train(data=str(run_dir / "pictures" / "data.yaml"), **asked)
+    return model.model, figures_of(model.trainer.metrics)
+
+
+def standing(run_dir: Path) -> Mapping[str, Any] | None:
+    """The checkpoint that a run stands at; None for one that has none yet.
+
+    A file that was being written when the run was killed is replaced by the copy that was kept of the one before.
+
+    Raises:
+        UsageError: The checkpoint lies outside of the run's folder.
+    """
+    weights = run_dir / "ultralytics" / "weights"
+    last, best, kept = weights / "last.pt", weights / "best.pt", weights / KEPT
+    for path in (last, best, kept):
+        if not path.resolve().is_relative_to(run_dir.resolve()):
+            raise UsageError(
+                f"{path.name} of the run {run_dir.name} lies elsewhere; resume a run that is whole", "E_RESUME"
+            )
+    read = opened(last)
+    if read is None and (read := opened(kept)) is not None:
+        shutil.copyfile(kept, last)
+    if read is not None and opened(best) is None:
+        shutil.copyfile(last, best)
+    return read
+
+
+def keep(last: Path) -> None:
+    """Copy a checkpoint that is whole: the trainer writes over it, and may be killed while it does."""
+    temporary = last.with_name(f"{KEPT}.tmp")
+    shutil.copyfile(last, temporary)
+    temporary.replace(last.with_name(KEPT))
+
+
+def opened(path: Path) -> Mapping[str, Any] | None:
+    """A checkpoint of Ultralytics', read without running what it may hold; None for a file that is no whole one."""
+    if not path.is_file():
+        return None
+    quiet_ultralytics()
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        read: Mapping[str, Any] = torch_safe_load(path, safe_only=True)[0]  # type: ignore[no-untyped-call]  # no types
+    except Exception:
+        # Whatever a half-written archive gives: it is not whole.
+        return None
+    return read
+
+
+def figures_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The mAP figures among the trainer's metrics."""
+    return {name.split("/")[-1]: round(float(value), 4) for name, value in metrics.items() if "mAP" in name}
+
+
+def _opened_by_ultralytics(path: Path) -> Any:
+    return quiet_ultralytics().YOLO(str(path), task="detect")
