@@ -51,3 +51,16 @@ def test_the_newest_set_is_made_again_as_it_was_frozen(shared: Path):
     newest = FrozenSet.read(Path(__file__).parents[1] / "frozen" / "validation-v3.yaml")
     assert set(newest.truth_sha256) == set(newest.seeds)
     newest.make(QUICK, shared / "anatomy")
+
+
+def test_every_frozen_file_describes_a_set_and_robustness_takes_its_studies_from_the_test_set():
+    frozen = Path(__file__).parents[1] / "frozen"
+    test = FrozenSet.read(frozen / "test-v1.yaml")
+    changed = [FrozenSet.read(path) for path in (frozen / "robustness-v1").glob("*.yaml")]
+    assert len(changed) > 5
+    for one in changed:
+        assert len(one.seeds) == 20
+        assert one.split == test.split
+        assert set(one.positive) <= set(test.positive)
+        assert set(one.negative) <= set(test.negative)
+        assert one.config
