@@ -60,6 +60,8 @@ class Simulation:
         motion: Chance of cardiac motion blur.
         streaks: Chance of streaks from dense contrast in the cava.
         emphysema: Chance of emphysema.
+        fibrosis: Chance of a net of scars in the outer lung.
+        devices: Chance of a central line; leads, wires and clips come half as often.
         table: Chance that the table shows.
     """
 
@@ -105,6 +107,8 @@ class Simulation:
     motion: float = 0.5
     streaks: float = 0.7
     emphysema: float = 0.15
+    fibrosis: float = 0.1
+    devices: float = 0.25
     table: float = 0.7
 
     def __post_init__(self) -> None:

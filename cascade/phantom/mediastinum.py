@@ -159,6 +159,19 @@ def oesophagus(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> No
         canvas.paint_tube(path[at : at + int(rng.integers(3, 14))], rng.uniform(1.2, 4.0), -900.0, "oesophagus")
 
 
+def thyroid(canvas: Canvas, marks: Landmarks, bolus: Bolus, rng: np.random.Generator) -> None:
+    """Two lobes beside the windpipe, bright by their iodine, where the scan reaches up to them."""
+    mm = canvas.mm
+    row = int(np.clip(marks.lung_z[1], 0, canvas.shape[0] - 1))
+    z = marks.lung_z[1] + rng.uniform(0, 26) / mm
+    ahead = marks.spine[row, 0] - marks.spine_radius[row] - 19 / mm
+    value = rng.uniform(80, 130) + 0.2 * max(bolus.artery - bolus.plain, 0)
+    for side in (-1, 1):
+        centre = np.array([z, ahead, marks.spine[row, 1] + side * rng.uniform(15, 20) / mm])
+        radii = np.array([rng.uniform(14, 26), rng.uniform(7, 11), rng.uniform(6, 10)])
+        canvas.paint_ellipsoid(centre, radii, float(value), None, None, ("body",))
+
+
 def windpipe(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> tuple[Points, Points, Points]:
     """Trachea and main bronchi. Returns the fork of the airway and the ends of the right and left bronchus."""
     mm = canvas.mm

@@ -117,6 +117,22 @@ def lung_changes(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.r
         _nodules(canvas, marks, rng)
 
 
+def scars(canvas: Canvas, marks: Landmarks, rng: np.random.Generator) -> None:
+    """A net of thickened septa in the outer lung, densest at its base and back, as in fibrosis."""
+    mm = canvas.mm
+    depth = ndimage.distance_transform_edt(marks.lung) * marks.step * mm
+    ground = depth.astype(np.float32)
+    reach, bright = rng.uniform(8, 22), rng.uniform(150, 420)
+    low, high = marks.lung_z
+    shape = canvas.hu.shape
+    net = shapes.noise((shape[0], shape[1], shape[2]), rng.uniform(4, 8) / mm, rng)
+    for z in range(max(int(low), 0), min(int(high), shape[0])):
+        near = cv2.resize(ground[min(z // marks.step, len(ground) - 1)], shape[:0:-1], interpolation=cv2.INTER_LINEAR)
+        share = np.clip(1 - near / reach, 0, 1) * np.clip(1.2 - (z - low) / (0.7 * (high - low)), 0, 1)
+        lines = np.exp(-np.square(net[z] / 0.22)) * share
+        canvas.hu[z] += bright * lines * (canvas.lung[z] >= 128) * (canvas.hu[z] < -500)
+
+
 def cuffs(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.Generator) -> None:
     """Fat, here and there soft tissue, that wraps the large vessels of a hilum."""
     if config.mimics <= 0:

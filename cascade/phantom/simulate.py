@@ -19,6 +19,7 @@ from cascade.phantom import (
     bones,
     capillaries,
     contrast,
+    devices,
     emboli,
     heart,
     landmarks,
@@ -36,6 +37,11 @@ from cascade.phantom.config import Simulation
 from cascade.phantom.procedural import build
 from cascade.phantom.truth import findings
 from cascade.study import Study
+
+STREAMS = (
+    "anatomy", "shape", "bolus", "body", "emboli", "mimics", "scanner", "noise", "tree", "look", "texture", "devices",
+)  # fmt: skip
+"""Sources of random numbers, one a part: a change of one part leaves the others as they were."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,9 +72,8 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
     Raises:
         PhantomError: No chest can be completed around the anatomy.
     """
-    names = ("anatomy", "shape", "bolus", "body", "emboli", "mimics", "scanner", "noise", "tree", "look", "texture")
-    streams = np.random.SeedSequence(seed).spawn(len(names))
-    rng = {name: np.random.default_rng(s) for name, s in zip(names, streams, strict=True)}
+    streams = np.random.SeedSequence(seed).spawn(len(STREAMS))
+    rng = {name: np.random.default_rng(s) for name, s in zip(STREAMS, streams, strict=True)}
     positive = bool(rng["emboli"].random() < config.positive) and config.emboli[1] > 0
     anatomy = build(rng["anatomy"]) if anatomy is None else anatomy
     pixel_mm, fov_mm = scanner.field_of_view(config, rng["scanner"])
@@ -109,12 +114,15 @@ def _fill(
     pump = heart.paint(canvas, marks, bolus, strain, body)
     mediastinum.oesophagus(canvas, marks, body)
     rise = mediastinum.ascending(canvas, marks, body)
-    mediastinum.caval(canvas, marks, pump, rise, bolus, body)
+    cava = mediastinum.caval(canvas, marks, pump, rise, bolus, body)
     mediastinum.aorta(canvas, marks, pump, rise, bolus, body)
     growth = tree.grow(canvas.artery, marks.trunk, canvas.mm)
     paths = growth.paths(220, rng["tree"])
     lungs.tissue(canvas, marks, config, body)
     mimics.lung_changes(canvas, marks, config, extra)
+    if rng["devices"].random() < config.fibrosis * config.mimics:
+        mimics.scars(canvas, marks, rng["devices"].spawn(1)[0])
+    mediastinum.thyroid(canvas, marks, bolus, rng["devices"].spawn(1)[0])
     mimics.cuffs(canvas, marks, config, extra)
     mimics.nodes(canvas, marks, paths, config, extra)
     _, right, left = mediastinum.windpipe(canvas, marks, body)
@@ -124,6 +132,7 @@ def _fill(
     lungs.fissures(canvas, marks, rng["texture"].spawn(1)[0])
     capillaries.paint(canvas, marks, bolus, rng["texture"].spawn(1)[0])
     box, blood = lungs.vessels(canvas, bolus, rng["bolus"])
+    devices.paint(canvas, marks, pump, cava, paths, config, rng["devices"])
     return pump.rv_lv, paths, box, blood
 
 
@@ -149,6 +158,7 @@ def _scan(
         plane = motion.blur(plane, i, scan)
         if streak:
             plane = plane + scanner.streaks(plane, streak, random)
+        plane = scanner.stars(plane, rng["devices"])
         plane = noise.add(scanner.kernel(plane + sampler.mean(grain, i), scan))
         np.clip(np.rint(plane), -1024, 3071, out=plane)
         hu[i] = plane

@@ -148,6 +148,22 @@ def test_an_exam_without_emboli_has_one_label(anatomy: Anatomy) -> None:
     assert {name for name, value in labels.items() if value} == {"negative_exam_for_pe"}
 
 
+def test_devices_change_hu_and_no_truth(anatomy: Anatomy, positive: Simulated) -> None:
+    none, many = (simulate(dataclasses.replace(SMALL, devices=n), 3, anatomy) for n in (0.0, 4.0))
+    assert np.array_equal(none.labels, many.labels)
+    assert np.array_equal(none.truth.mask(), many.truth.mask())
+    brighter = many.study.hu.astype(int) - none.study.hu > 500
+    assert brighter.sum() > 20
+    assert many.study.hu.max() > none.study.hu.max()
+
+
+def test_scars_lie_in_the_lung(anatomy: Anatomy) -> None:
+    clean, scarred = (simulate(dataclasses.replace(SMALL, fibrosis=n), 3, anatomy) for n in (0.0, 1.0))
+    brighter = scarred.study.hu.astype(int) - clean.study.hu > 120
+    assert brighter.sum() > 50
+    assert (clean.labels[brighter] == LABELS["lung"]).mean() > 0.9
+
+
 @pytest.mark.slow
 def test_bronchi_in_the_lung_run_beside_arteries() -> None:
     fine = dataclasses.replace(SMALL, canvas_mm=1.0, matrix=384, slice_mm=(2.0,))
