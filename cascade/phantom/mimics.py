@@ -11,6 +11,7 @@ from cascade.phantom import shapes
 from cascade.phantom.canvas import LABELS, Canvas
 from cascade.phantom.config import Simulation
 from cascade.phantom.landmarks import Landmarks
+from cascade.phantom.mediastinum import Ascending
 from cascade.phantom.scanner import Scan
 from cascade.phantom.shapes import F32
 from cascade.phantom.tree import Path
@@ -154,6 +155,30 @@ def cuffs(canvas: Canvas, marks: Landmarks, config: Simulation, rng: np.random.G
         alpha *= np.isin(canvas.labels[box], [0, *(LABELS[n] for n in SOFT)])
         tissue = np.where(wave > rng.uniform(0.0, 1.5), rng.uniform(15, 60), rng.uniform(-100, -30))
         canvas.paint(np.asarray(alpha, np.float32), ndimage.gaussian_filter(tissue, 1.0).astype(np.float32), box)
+
+
+def recesses(canvas: Canvas, marks: Landmarks, rise: Ascending, config: Simulation, rng: np.random.Generator) -> None:
+    """Fluid in folds of the pericardium, and fat in their place: behind and before the aorta, and below its arch.
+
+    Lying between bright vessels, they look like a dark spot inside one.
+    """
+    mm, fork = canvas.mm, marks.fork
+    z, up, fro = fork[0], np.array([1.0, 0.0, 0.0]) / mm, np.array([0.0, 1.0, 0.0]) / mm
+    places = {
+        "behind the aorta": np.array([z + rng.uniform(-8, 14) / mm, rise.y, rise.x]) + fro * (rise.radius + 2),
+        "beside the trunk": 0.5 * (fork + np.array([z, rise.y, rise.x])) - 8 * fro - rng.uniform(0, 25) * up,
+        "below the arch": fork + np.array([rng.uniform(10, 24), rng.uniform(-6, 10), rng.uniform(8, 24)]) / mm,
+        "around the veins": marks.atrium + np.array([rng.uniform(0, 14), 0, rng.uniform(-24, 24)]) / mm,
+    }
+    for place in (*places.values(), *places.values()):
+        if rng.random() > 0.4 * config.mimics:
+            continue
+        value = rng.uniform(0, 35) if rng.random() < 0.6 else rng.uniform(-110, -40)
+        flat = np.array([rng.uniform(5, 14), rng.uniform(1.5, 4.5), rng.uniform(5, 14)])
+        tilt = shapes.unit(np.array([0.0, 1.0, rng.normal(0, 0.5)]))
+        axes = np.array([[1.0, 0.0, 0.0], tilt, np.cross([1.0, 0.0, 0.0], tilt)])
+        aside = rng.normal(0, 3, 3) / mm
+        canvas.paint_ellipsoid(place + aside, flat, float(value), None, axes, ("body", "node"))
 
 
 def _ball(radius: float) -> NDArray[np.bool_]:

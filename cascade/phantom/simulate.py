@@ -124,6 +124,7 @@ def _fill(
         mimics.scars(canvas, marks, rng["devices"].spawn(1)[0])
     mediastinum.thyroid(canvas, marks, bolus, rng["devices"].spawn(1)[0])
     mimics.cuffs(canvas, marks, config, extra)
+    mimics.recesses(canvas, marks, rise, config, rng["devices"].spawn(1)[0])
     mimics.nodes(canvas, marks, paths, config, extra)
     _, right, left = mediastinum.windpipe(canvas, marks, body)
     mucus = extra.random() < config.mucus * config.mimics
