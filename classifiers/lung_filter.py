@@ -14,7 +14,7 @@ from cascade.geometry import Frame
 from cascade.reference import body_centre
 from cascade.stage import Learned
 from cascade.study import Study
-from classifiers.scores import between, embolus_on, picture, probabilities
+from classifiers.scores import between, embolus_on, picture, probabilities, refuse_unusable
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class LungFilterConfig:
     stride_mm: float = 0.0
     pixel_mm: float = 2.0
     size: int = 192
+
+    def __post_init__(self) -> None:
+        refuse_unusable(self.pixel_mm, self.size, self.stride_mm)
 
 
 class LungFilter(Learned):

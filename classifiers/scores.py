@@ -16,6 +16,22 @@ CHANNELS = ("lung", "pe", "mediastinal")
 """The windows that both classifiers see, in this order."""
 
 
+LEAST_SIZE = 32
+"""Points along a picture's side: networks halve it five times."""
+
+
+def refuse_unusable(pixel_mm: float, size: int, stride_mm: float) -> None:
+    """Refuse settings by which no picture can be cut.
+
+    Raises:
+        ValueError: A length is none, or the picture is smaller than a network's last layer needs.
+    """
+    if not (pixel_mm > 0 and stride_mm >= 0):
+        raise ValueError(f"pixel_mm must be above 0 and stride_mm not negative, got {pixel_mm} and {stride_mm}")
+    if size < LEAST_SIZE:
+        raise ValueError(f"size must be {LEAST_SIZE} or more, got {size}")
+
+
 def picture(hu: NDArray[np.float32]) -> NDArray[np.float32]:
     """HU `[y, x]` in the three windows: float32 `[3, y, x]` in 0..1."""
     return np.stack([WINDOWS[name].to_unit(hu) for name in CHANNELS])

@@ -14,7 +14,7 @@ from cascade.geometry import Frame
 from cascade.reference import body_centre
 from cascade.stage import Learned
 from cascade.study import Study
-from classifiers.scores import between, embolus_on, picture, probabilities
+from classifiers.scores import between, embolus_on, picture, probabilities, refuse_unusable
 
 LUNG = 0.5
 """Probability from which a slice counts as one that shows lung."""
@@ -37,6 +37,9 @@ class SiameseConfig:
     slice_mm: float = 2.0
     pixel_mm: float = 1.5
     size: int = 224
+
+    def __post_init__(self) -> None:
+        refuse_unusable(self.pixel_mm, self.size, self.stride_mm)
 
 
 class Siamese(Learned):

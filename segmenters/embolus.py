@@ -40,6 +40,18 @@ class EmbolusConfig:
     overlap: int = 32
     window: str = "pe"
 
+    def __post_init__(self) -> None:
+        if self.window not in WINDOWS:
+            raise ValueError(f"window must be one of {', '.join(WINDOWS)}, got {self.window!r}")
+        for name in ("pixel_mm", "slice_mm", "stride_mm", "slices"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if any(side < 16 or side % 16 for side in self.tile):
+            raise ValueError(f"tile must have multiples of 16 for sides, got {list(self.tile)}")
+        # Two points of a tile are its rim, and neighbours must not cover it whole.
+        if not 0 <= self.overlap < min(self.tile) - 2:
+            raise ValueError(f"overlap must be from 0 to less than a tile's side less 2, got {self.overlap}")
+
 
 class EmbolusEnsemble(Learned):
     """Embolus and artery probability in the lung region, averaged over an ensemble of 2.5D networks.

@@ -11,7 +11,7 @@ from cascade.errors import UsageError
 from cascade.findings import Exam, Field, Findings, Slices
 from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
 from cascade.fusion.candidates import find
-from cascade.fusion.fit import Case, is_positive, operating_points
+from cascade.fusion.fit import Case, is_judged, is_positive, operating_points
 from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
 from cascade.fusion.stage import answer
 from cascade.geometry import Box, Grid
@@ -371,6 +371,20 @@ def test_a_truth_that_says_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="E_NO_TRUTH"):
         is_positive(Findings(STUDY.grid))
     assert is_positive(Findings(STUDY.grid, exam=Exam("positive")))
+
+
+def test_a_positive_exam_that_nobody_outlined_does_not_teach_that_its_clots_are_alarms(
+    fitted: FusionParameters,
+) -> None:
+    labelled = [(study, seen, replace(truth, embolus=None, labels=None)) for study, seen, truth in cases()[1:4:2]]
+    assert all(measure(case, LesionModel(seed=0.0)).true is None for case in labelled)
+    assert fit([*cases(), *labelled]).lesions.coefficients == pytest.approx(fitted.lesions.coefficients, rel=1e-3)
+
+
+def test_an_exam_that_its_readers_left_open_judges_nothing() -> None:
+    open_exam = Exam("abstain")
+    assert [is_judged(replace(TRUTH, exam=exam)) for exam in (None, Exam("positive"), open_exam)] == [True, True, False]
+    assert not is_judged(Findings(STUDY.grid))
 
 
 def test_perfectly_parted_exams_leave_a_band_for_review() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from cascade.bench.metrics import Score, score
 from cascade.bench.statistics import Summary, summarise
 from cascade.cascade import Cascade
 from cascade.findings import Findings
+from cascade.fusion.fit import is_judged
 from cascade.study import Study
 from segmenters.embolus import EmbolusEnsemble
 
@@ -33,13 +34,21 @@ class Row:
         return {"study": self.study, "variant": self.variant, **asdict(self.score)}
 
 
-def stored(roots: Iterable[Path]) -> Iterator[Opened]:
-    """Studies with truth that lie in folders of any layout that training reads, one at a time."""
+def stored(roots: Iterable[Path], left_out: Callable[[str], None] = lambda _: None) -> Iterator[Opened]:
+    """Studies with truth that lie in folders of any layout that training reads, one at a time.
+
+    Args:
+        roots: The folders.
+        left_out: Told the name of a study whose truth does not say whether there is an embolism.
+    """
     from cascade.training.datasets import open_cases
 
     for root in roots:
         for case in open_cases(root):
-            yield case.name, case.study, case.truth
+            if is_judged(case.truth):
+                yield case.name, case.study, case.truth
+            else:
+                left_out(case.name)
 
 
 def frozen(file: Path, anatomies: Path) -> Iterator[Opened]:

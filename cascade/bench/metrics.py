@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cascade.errors import InputError
 from cascade.findings import Findings
+from cascade.fusion.fit import is_positive
 
 CLOT_MM3 = 30.0
 """Components of the truth from this volume on are clots to be found; smaller ones are pixels at the edge of a mask."""
@@ -27,8 +28,8 @@ class Score:
     """One study's answer beside its truth.
 
     Attributes:
-        positive: The truth holds an embolus.
-        dice: Of the embolus masks, 0..1; 0 where only one of them is empty, None where both are.
+        positive: The truth holds an embolus: by its voxels, else by its exam.
+        dice: Of the embolus masks, 0..1; 0 where only one of them is empty, None where both are or nothing is outlined.
         clots: Clots in the truth of at least `CLOT_MM3`.
         found: Those that a lesion of the answer overlaps.
         alarms: Lesions of at least `ALARM_MM3` that overlap no voxel of the truth.
@@ -37,6 +38,7 @@ class Score:
         answer_mm3: Volume of the answer.
         probability: Of the exam; None where the answer abstains or says nothing.
         decision: Of the exam; None where the answer says nothing.
+        outlined: The truth says which voxels are embolus, or that none is; else nothing of clots and alarms is known.
     """
 
     positive: bool
@@ -49,6 +51,7 @@ class Score:
     answer_mm3: float
     probability: float | None
     decision: str | None
+    outlined: bool = True
 
     @property
     def ranked(self) -> float:
@@ -61,18 +64,23 @@ def score(answer: Findings, truth: Findings) -> Score:
 
     Raises:
         InputError: They lie on different grids.
+        UsageError: The truth says nothing of embolism.
     """
     if answer.grid.shape != truth.grid.shape or not np.allclose(answer.grid.affine, truth.grid.affine, atol=1e-2):
         raise InputError("E_GRID", f"the answer lies on {answer.grid}, the truth on {truth.grid}; compare one study")
+    positive = is_positive(truth)
+    outlined = not positive or truth.embolus is not None or truth.labels is not None
     ours, theirs = lesions(answer), lesions(truth)
     voxel_mm3 = answer.grid.voxel_mm3
     clots, found = _touched(theirs, ours > 0, CLOT_MM3 / voxel_mm3)
     volumes = np.bincount(ours.ravel())
     touching = set(np.unique(ours[theirs > 0]).tolist())
-    false = [n for n in range(1, len(volumes)) if volumes[n] * voxel_mm3 >= ALARM_MM3 and n not in touching]
+    false = [
+        n for n in range(1, len(volumes)) if outlined and volumes[n] * voxel_mm3 >= ALARM_MM3 and n not in touching
+    ]
     return Score(
-        positive=bool(theirs.any()),
-        dice=dice(ours > 0, theirs > 0),
+        positive=positive,
+        dice=dice(ours > 0, theirs > 0) if outlined else None,
         clots=clots,
         found=found,
         alarms=len(false),
@@ -81,6 +89,7 @@ def score(answer: Findings, truth: Findings) -> Score:
         answer_mm3=float(np.count_nonzero(ours) * voxel_mm3),
         probability=answer.exam.probability if answer.exam else None,
         decision=answer.exam.decision if answer.exam else None,
+        outlined=outlined,
     )
 
 

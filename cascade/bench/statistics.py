@@ -87,7 +87,7 @@ def summarise(scores: Sequence[Score], seed: int = 0) -> Summary:
         clots=sum(s.clots for s in scores),
         found=sum(s.found for s in scores),
         alarms_per_negative=mean([s.alarms for s in negative], seed).value,
-        alarms_per_positive=mean([s.alarms for s in positive], seed).value,
+        alarms_per_positive=mean([s.alarms for s in positive if s.outlined], seed).value,
         auc=auc_with_interval(truth, ranked, seed),
         sensitivity=wilson(sum(s.decision == "positive" for s in positive), len(positive)),
         specificity=wilson(sum(s.decision != "positive" for s in negative), len(negative)),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from cascade.cli.options import Bundle, Device, Runtime, existing, named, stem
-from cascade.cli.program import OK, Command, Program, tell
+from cascade.cli.program import OK, Command, Program, say_aside, tell
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
 
@@ -87,7 +87,9 @@ class Accuracy(Command):
     def _cases(self, seeds: Sequence[int]) -> Iterator[Opened]:
         from cascade.bench.accuracy import frozen, simulated, stored
 
-        yield from stored(self.studies)
+        yield from stored(
+            self.studies, lambda name: say_aside(f"{name} is left out: its truth says nothing of embolism")
+        )
         if self.frozen is not None and self.anatomy is not None:
             yield from frozen(existing(self.frozen), existing(self.anatomy))
         if seeds:

@@ -65,7 +65,7 @@ def from_file(path: Path) -> list[Change]:
 
     try:
         read = yaml.safe_load(existing(path, "a YAML file").read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
         raise UsageError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(read, Mapping):
         raise UsageError(f"{path.name} holds no settings; write lines such as plan.learning_rate: 3.0e-4")
@@ -86,6 +86,9 @@ def changed(settings: Mapping[str, Any], changes: Iterable[Change]) -> dict[str,
         if parts[0] not in settings:
             raise UsageError(f"unknown setting {key!r}; {nearest(parts[0], settings)}")
         _put(tree, settings, parts, value, key)
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and not isinstance(tree[name], Mapping):
+            raise UsageError(f"{name} must be an object, got {tree[name]!r}; write {name}.NAME=VALUE")
     try:
         return {
             name: tree[name] if isinstance(value, Mapping) else from_json(type(value), tree[name], name)

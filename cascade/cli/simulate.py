@@ -44,7 +44,7 @@ class Simulate(Command):
         out: Folder for the set: index.csv and a folder a study.
         number: How many studies.
         seed: Of the first study; the next ones count on.
-        emboli: Emboli a study: 0, 3 or 1-5; every second study has some by default.
+        emboli: Emboli a study: 0, 3 or 1-5; by default a study has some with a chance of one half.
         anatomy: Label maps (1 artery, 2 vein, 3 lung) that take turns: a file, or a folder, with split.csv for --split;
             procedural anatomies by default.
         split: Which anatomies of split.csv.

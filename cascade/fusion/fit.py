@@ -46,14 +46,14 @@ class Measured:
         positive: Truth.
         inputs: Of the lesion model, `[n, k]`; empty where there is no candidate, None where nobody looked.
         volume_mm3: Of the candidates, `[n]`.
-        true: Which candidates are emboli, `[n]`.
+        true: Which candidates are emboli, `[n]`; None where the exam is positive and nobody outlined its emboli.
     """
 
     findings: Findings
     positive: bool
     inputs: Values | None
     volume_mm3: Values
-    true: NDArray[np.bool_]
+    true: NDArray[np.bool_] | None
 
 
 def fit(
@@ -164,6 +164,14 @@ def operating_points(probability: Values, y: Values, measured_on: str) -> dict[s
     }
 
 
+def is_judged(truth: Findings) -> bool:
+    """Whether the truth says if there is an embolus: by its voxels, or by an exam that was not left open."""
+    if truth.exam is not None and truth.exam.decision == "abstain":
+        return False
+    decided = truth.exam is not None and truth.exam.decision in ("positive", "negative")
+    return decided or truth.embolus is not None or truth.labels is not None
+
+
 def is_positive(truth: Findings) -> bool:
     """Whether the truth holds an embolus: by its voxels, else by its exam.
 
@@ -216,13 +224,13 @@ def _fit_grow(cases: Sequence[Case]) -> float:
 
 
 def _fit_lesions(exams: Sequence[Measured], lesions: LesionModel) -> LesionModel:
-    found = [exam for exam in exams if exam.inputs is not None and len(exam.inputs)]
-    if not found:
+    found = [(exam.inputs, exam.true) for exam in exams if exam.inputs is not None and exam.true is not None]
+    if not any(len(true) for _, true in found):
         return lesions
-    x = np.concatenate([exam.inputs for exam in found if exam.inputs is not None])
-    y = np.concatenate([exam.true for exam in found]).astype(np.float64)
+    x = np.concatenate([inputs for inputs, _ in found])
+    y = np.concatenate([true for _, true in found]).astype(np.float64)
     # Exams count alike, however many components they have.
-    weight = np.concatenate([np.full(len(exam.true), 1 / np.sqrt(len(exam.true))) for exam in found])
+    weight = np.concatenate([np.full(len(true), 1 / np.sqrt(max(len(true), 1))) for _, true in found])
     baselines = _baselines(x)
     intercept, weights = fit_monotone(x - baselines, y, weight=weight)
     return replace(
@@ -241,8 +249,9 @@ def _odds(model: LesionModel, exam: Measured) -> Values:
 
 def _lesion_threshold(exams: Sequence[Measured], unseen: Sequence[Values]) -> float:
     """The probability from which components are kept: best F1 over the lesions, all exams together."""
-    odds = np.concatenate([np.zeros(0), *unseen])
-    true = np.concatenate([np.zeros(0, bool), *[exam.true for exam in exams]])
+    known = [(some, exam.true) for some, exam in zip(unseen, exams, strict=True) if exam.true is not None]
+    odds = np.concatenate([np.zeros(0), *[some for some, _ in known]])
+    true = np.concatenate([np.zeros(0, bool), *[some for _, some in known]])
     if not true.any() or true.all():
         return LesionModel().threshold
     p = 1 / (1 + np.exp(-odds))
@@ -268,7 +277,9 @@ def _baselines(x: Values) -> Values:
     return np.asarray(np.where(known, x, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
 
 
-def _true(candidates: Candidates, truth: Findings) -> NDArray[np.bool_]:
+def _true(candidates: Candidates, truth: Findings) -> NDArray[np.bool_] | None:
+    if truth.embolus is None and truth.labels is None and is_positive(truth):
+        return None
     mask = (truth.mask() if truth.embolus is not None else truth.lesion_mask() > 0)[candidates.box.slices]
     hit = np.bincount(candidates.labels[mask], minlength=len(candidates) + 1)[1:]
     return np.asarray(hit >= np.maximum(_OVERLAP * candidates.voxels, 1))

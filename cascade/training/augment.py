@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.errors import UsageError
 from cascade.geometry import AIR_HU
 
 
@@ -35,6 +36,18 @@ class AugmentConfig:
     blur: float = 1.0
     sharpen: float = 1.0
     chance: float = 0.35
+
+    def __post_init__(self) -> None:
+        """Refuse changes that no sample can be given."""
+        for name in ("rotate_degrees", "shift_hu", "noise_hu", "blur", "sharpen"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"augment.{name} is {getattr(self, name)}; it must not be negative", "E_AUGMENT")
+        for name in ("scale", "contrast"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise UsageError(f"augment.{name} is {[low, high]}; both must be over 0, in order", "E_AUGMENT")
+        if not 0 <= self.chance <= 1:
+            raise UsageError(f"augment.chance is {self.chance}; it must be from 0 to 1", "E_AUGMENT")
 
 
 def intensity(hu: NDArray[np.float32], rng: np.random.Generator, config: AugmentConfig) -> NDArray[np.float32]:

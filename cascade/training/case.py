@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.config import from_json, to_json
 from cascade.errors import InputError
 from cascade.findings import Exam, Field, Findings, Lungs, Slices
 from cascade.geometry import Box, Grid
 from cascade.stage import Learned
-from cascade.study import Study
+from cascade.study import Note, Study
 
 Kind = Literal["simulated", "procedural", "real", "hybrid", "labelled"]
 FORMAT = "pe-cascade case 1"
@@ -57,7 +58,8 @@ class Case:
             tensors["slices"] = np.stack([getattr(self.truth.slices, n) for n in ("lung", "pe_filter", "pe_siamese")])
         head = {"name": self.name, "patient": self.patient, "kind": self.kind, "boxes": boxes}
         if self.truth.exam is not None:
-            head["decision"] = self.truth.exam.decision
+            head["exam"] = to_json(self.truth.exam)
+        head |= {"facts": to_json(self.study.facts), "warnings": [to_json(note) for note in self.study.warnings]}
         temporary = path.with_suffix(".tmp")
         save_file(tensors, temporary, metadata={"format": FORMAT, "case": json.dumps(head)})
         temporary.replace(path)
@@ -86,9 +88,13 @@ class Case:
         if "lung_boxes" in tensors:
             lungs = Lungs(tensors["lung_boxes"], Box(**boxes["region"]) if boxes["region"] else None)
         slices = Slices(*tensors["slices"]) if "slices" in tensors else None
+        # Files from before exams were kept whole hold the decision alone, and no facts and warnings.
         exam = Exam(head["decision"]) if "decision" in head else None
+        exam = from_json(Exam, head["exam"], "exam") if "exam" in head else exam
+        warnings = tuple(Note(**note) for note in head.get("warnings", ()))
+        study = Study(tensors["hu"], grid, head.get("facts", {}), warnings=warnings)
         truth = Findings(grid, lungs=lungs, slices=slices, exam=exam, embolus=embolus, labels=labels, arteries=arteries)
-        return cls(head["name"], head["patient"], head["kind"], Study(tensors["hu"], grid), truth)
+        return cls(head["name"], head["patient"], head["kind"], study, truth)
 
 
 def thin(case: Case, stage: Learned, pixel_mm: float, slice_mm: float, margin_mm: float = 20.0) -> Case:

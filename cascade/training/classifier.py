@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.bundle import Bundle, Network, StageEntry
-from cascade.errors import UsageError
+from cascade.errors import InputError, UsageError
 from cascade.findings import Findings, Slices
 from cascade.reference import find_lungs
 from cascade.registry import build, nearest
@@ -29,6 +29,7 @@ from cascade.training.plan import Plan
 from cascade.training.planes import Change, Judge, Plane, PlaneConfig, Planes, collect
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
 from cascade.training.split import refuse_shared
+from cascade.training.trial import refuse_misfit
 from classifiers import NETWORKS, STAGES, LungFilter
 
 QUESTIONS = {"lung_filter": ("lung", "pe"), "siamese": ("pe",)}
@@ -123,7 +124,8 @@ def train_classifier(
         The bundle as saved in `out/bundle`.
 
     Raises:
-        UsageError: The stage is unknown, a patient stands on both sides of the split, or the run folder is not new.
+        UsageError: The stage is unknown, a patient stands on both sides of the split, the run folder is not new, or the
+            network does not answer the stage's questions.
     """
     if stage not in STAGES:
         raise UsageError(f"no classifier stage {stage!r}; {nearest(stage, STAGES)}", "E_UNKNOWN_STAGE")
@@ -135,6 +137,7 @@ def train_classifier(
         refuse_used(out)
     seeded(plan)
     network = build(NETWORKS, net, arguments)
+    refuse_misfit(network, net, (3, config.size, config.size), len(QUESTIONS[stage]))
     refuse_no_room(out, network)
     learn = planes_of((c for folder in data for c in open_cases(folder, dataset)), learned, planes, most, plan.seed)
     held = [
@@ -144,6 +147,8 @@ def train_classifier(
         for plane in collect(with_lung_slices(case), learned, planes.margin, most)
     ]
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
+    drawn = Planes(learn, learned, class_of, planes, gas(config.pixel_mm) if stage == "lung_filter" else None)
+    refuse_one_class(drawn.shares)
     if resume:
         pass  # what it began with is in its state
     elif start is not None:
@@ -156,8 +161,7 @@ def train_classifier(
     run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
     criterion = loss_of(loss)
     judge = Judge(held, learned, QUESTIONS[stage], planes.margin, plan.workers, criterion) if held else None
-    change = gas(config.pixel_mm) if stage == "lung_filter" else None
-    trained = fit(network, Planes(learn, learned, class_of, planes, change), criterion, plan, run, judge)
+    trained = fit(network, drawn, criterion, plan, run, judge)
     if judge is not None:
         run.show(judge.examples(trained))
     figures = run.figures("best")
@@ -165,6 +169,19 @@ def train_classifier(
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     whole = (base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,)))
     return finish(whole, out, validation, dataset, fusion, say)
+
+
+def refuse_one_class(classes: Iterable[str]) -> None:
+    """Refuse slices that are all of one class: a network would learn to say it always.
+
+    Raises:
+        InputError: They are.
+    """
+    names = list(classes)
+    if len(names) < 2:
+        raise InputError(
+            "E_ONE_CLASS", f"all slices are {names[0]}: there is nothing to tell apart; add cases of others"
+        )
 
 
 def class_of(target: NDArray[np.float32]) -> str:

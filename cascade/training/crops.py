@@ -139,7 +139,7 @@ class Judge:
         ]
 
     def __call__(self, network: nn.Module) -> Verdict:
-        """`dice` (mean over studies), `artery_dice`, `false_ml` (mean over studies without emboli), `score`.
+        """`dice` (mean over studies), `artery_dice`, `false_ml` (mean over studies known to have no embolus), `score`.
 
         And over all points together: the loss, and precision, recall and F1 of embolus.
         """
@@ -155,7 +155,7 @@ class Judge:
                 arteries.append(_dice(overlap[1]))
             if overlap[0, 2]:
                 dice.append(_dice(overlap[0]))
-            else:
+            elif case.truth.embolus is not None:
                 voxel_ml = self.stage.config.pixel_mm**2 * case.study.grid.spacing[0] * self.every / 1000
                 false_ml.append(float(overlap[0, 1]) * voxel_ml)
         figures = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from cascade.bundle import Bundle, save, subset_name
 from cascade.findings import Findings
 from cascade.fusion import FusionParameters, LesionModel, fit
-from cascade.fusion.fit import fit_measured, inputs_of, measure
+from cascade.fusion.fit import fit_measured, inputs_of, is_judged, measure
 from cascade.runtime import choose
 from cascade.study import Study
 from cascade.training.datasets import open_cases
@@ -62,7 +62,8 @@ def train_fusion(
     The stages answer each exam once, all of them together; a subset is fitted on what its stages said then.
 
     Args:
-        data: Folders of validation exams, of patients that no network learned from.
+        data: Folders of validation exams, of patients that no network learned from; those of which nobody says whether
+            there is an embolism are left out.
         bundle: The stages.
         out: Folder of the bundle with its fusion; may be the bundle's own.
         dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
@@ -81,8 +82,8 @@ def train_fusion(
     with tempfile.TemporaryDirectory(prefix="cascade-fusion-") as folder:
         exams = Exams(Path(folder))
         for case in (case for root in data for case in open_cases(root, dataset)):
-            if case.truth.exam is not None and case.truth.exam.decision == "abstain":
-                continue  # its readers left it open: it judges nothing
+            if not is_judged(case.truth):
+                continue
             findings = Findings(case.study.grid)
             for stage in stages:
                 findings = stage(case.study, findings)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cascade.errors import CascadeError
+from cascade.errors import CascadeError, UsageError
 from cascade.training.average import moving_average
 from cascade.training.feed import Batch, Draw, feed
 from cascade.training.little import LittleSample
@@ -221,10 +221,28 @@ def seeded(plan: Plan) -> None:
 
 
 def start_from(network: nn.Module, path: Path) -> dict[str, Any]:
-    """Load start weights from a safetensors file, in place. Returns its metadata."""
-    from safetensors import safe_open
+    """Load start weights from a safetensors file, in place. Returns its metadata.
+
+    Raises:
+        UsageError: It is no such file, or holds the weights of another network.
+    """
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
-    network.load_state_dict(load_file(path))
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
+    try:
+        weights = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        text = f"{path} holds no weights ({error}); give a safetensors file, such as RUN/checkpoints/best"
+        raise UsageError(f"{text}/weights.safetensors", "E_START") from error
+    ours, theirs = ({k: v.shape for k, v in one.items()} for one in (network.state_dict(), weights))
+    differing = {name for name, _ in ours.items() ^ theirs.items()}
+    if differing:
+        raise UsageError(
+            f"{path} holds the weights of another network: {len(differing)} tensors differ, {min(differing)!r} first; "
+            "name the network, and its arguments, that they were trained with",
+            "E_START",
+        )
+    network.load_state_dict(weights)
+    return metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,11 +70,11 @@ class Plan:
             if getattr(self, name) < 1:
                 raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be 1 or more", "E_PLAN")
         for name in _AMOUNTS:
-            if not getattr(self, name) > 0:
-                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be more than 0", "E_PLAN")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be a number over 0", "E_PLAN")
         for name in _NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must not be negative", "E_PLAN")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be a number from 0 on", "E_PLAN")
         for name in _SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be from 0 to less than 1", "E_PLAN")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cascade.bench.statistics import auc
-from cascade.errors import UsageError
+from cascade.errors import InputError, UsageError
 from cascade.geometry import AIR_HU
 from cascade.stage import Learned
 from cascade.training.augment import AugmentConfig, intensity
@@ -136,7 +136,7 @@ class Planes:
         change: A further change of HU, before anything else.
 
     Raises:
-        ValueError: No class has slices.
+        InputError: No class has slices.
     """
 
     def __init__(
@@ -154,7 +154,11 @@ class Planes:
             kinds.setdefault(plane.kind, {}).setdefault(plane.patient, []).append(plane)
         self.shares = {c: config.shares.get(c, 0.0) for c in self.pool if config.shares.get(c, 0.0) > 0}
         if not self.shares:
-            raise ValueError(f"no slices of any class among {sorted(config.shares)}; got {sorted(self.pool)}")
+            wanted, there = (", ".join(sorted(names)) or "none" for names in (config.shares, self.pool))
+            raise InputError(
+                "E_NO_SLICES",
+                f"slices of {wanted} are wanted, the data have {there}; add data whose slices are labelled",
+            )
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A view `[channel, y, x]` and its target `[questions]`."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cascade.bundle import Bundle, Network, StageEntry
+from cascade.errors import InputError
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig
 from cascade.training.cache import prepared_case
@@ -27,8 +28,12 @@ from cascade.training.ranks import world
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
 from cascade.training.scans import answers_of, means, row_of
 from cascade.training.split import refuse_shared
+from cascade.training.trial import refuse_misfit
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
+
+ANSWERS = 2
+"""Embolus and artery."""
 
 
 def train_segmenter(
@@ -78,16 +83,20 @@ def train_segmenter(
         The bundle as saved in `out/bundle`.
 
     Raises:
-        UsageError: A patient stands on both sides of the split, or the run folder is not new (or, to resume, no run).
+        UsageError: A patient stands on both sides of the split, the run folder is not new (or, to resume, no run), or
+            the network does not take what the stage cuts.
+        InputError: No case says anything of its voxels.
     """
     if not resume:
         refuse_used(out)
     arguments = dict(arguments or {})
     seeded(plan)
     network = build(NETWORKS, net, arguments)
+    refuse_misfit(network, net, (stage.slices, *crops.size), ANSWERS)
     refuse_no_room(out, network)
     learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
+    learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
     if start is not None and not resume:
         start_from(network, start)
     ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
@@ -103,7 +112,8 @@ def train_segmenter(
     if judge is not None and world().leads:
         trained = trained.to(world().device)
         run.show(judge.examples(trained))
-        rows = [row_of(case, answer) for case, answer in answers_of(trained, stage, held)]
+        judged = [case for case in held if case.truth.embolus is not None]
+        rows = [row_of(case, answer) for case, answer in answers_of(trained, stage, judged)]
         run.table("scans.csv", rows)
         figures |= means(rows)
     shape = (stage.slices, *stage.tile)
@@ -127,3 +137,27 @@ def prepared(
 
     settings = {"stage": stage, "lungs": lungs}
     return [prepared_case(entry, prepare, settings) for folder in folders for entry in entries(folder, dataset)]
+
+
+def outlined(cases: Sequence[Case], side: str, say: Say) -> list[Case]:
+    """The cases that say something of their voxels: of all others, nothing but NaN would be drawn.
+
+    Args:
+        cases: Of one side of the split.
+        side: Its name.
+        say: Told how many are left out.
+
+    Raises:
+        InputError: None does.
+    """
+    known = [case for case in cases if case.truth.embolus is not None or case.truth.arteries is not None]
+    left, count = len(cases) - len(known), len(cases)
+    if not known:
+        raise InputError(
+            "E_NO_MASK",
+            f"none of the {count} cases of {side} says where an embolus or an artery is, nor that there is no embolus; "
+            "give a data set with masks, or train a classifier on this one",
+        )
+    if left:
+        say(f"{left} of {count} cases of {side} are left out: they do not say which voxels are embolus")
+    return known

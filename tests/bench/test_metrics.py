@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cascade.bench.metrics import dice, score
-from cascade.errors import InputError
+from cascade.errors import InputError, UsageError
 from cascade.findings import Exam, Field, Findings
 from cascade.geometry import Box, Grid
 
@@ -51,6 +51,24 @@ def test_an_alarm_in_a_negative_study_scores_zero_not_one():
     result = score(believe(ELSEWHERE), believe())
     assert (result.dice, result.alarms) == (0.0, 1)
     assert result.alarm_mm3 == pytest.approx(64.0)
+
+
+def test_a_positive_exam_that_nobody_outlined_is_positive_and_says_nothing_of_clots_and_alarms():
+    result = score(believe(ELSEWHERE), Findings(GRID, exam=Exam("positive")))
+    assert result.positive
+    assert not result.outlined
+    assert (result.dice, result.clots, result.alarms) == (None, 0, 0)
+
+
+def test_in_a_negative_exam_without_a_mask_every_lesion_is_an_alarm():
+    result = score(believe(ELSEWHERE), Findings(GRID, exam=Exam("negative")))
+    assert result.outlined
+    assert (result.positive, result.alarms) == (False, 1)
+
+
+def test_a_truth_that_does_not_say_is_refused_rather_than_called_negative():
+    with pytest.raises(UsageError, match="E_NO_TRUTH"):
+        score(believe(ELSEWHERE), Findings(GRID))
 
 
 def test_a_lesion_that_touches_a_clot_is_no_alarm():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,13 @@ def test_mean_dice_is_taken_over_studies_with_a_clot():
     assert summary.dice.value == pytest.approx(0.4)
     assert summary.dice_all.value == pytest.approx(0.8 / 3)
     assert summary.alarms_per_negative == 1.5
+
+
+def test_alarms_of_a_positive_exam_that_nobody_outlined_are_not_counted():
+    outlined = exam(True, 0.9, 0.8, alarms=2)
+    summary = summarise([outlined, replace(exam(True, 0.9), outlined=False), exam(False, 0.1)])
+    assert summary.positives == 2
+    assert summary.alarms_per_positive == 2.0
 
 
 def test_an_abstaining_positive_is_not_called_positive():

@@ -43,6 +43,16 @@ def test_a_mapping_is_replaced_whole_and_a_dataclass_field_by_field() -> None:
     assert changed(settings, [("plan", {"steps": 9})])["plan"] == Plan(steps=9)
 
 
+def test_a_folder_given_for_a_file_of_settings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no YAML"):
+        from_file(tmp_path)
+
+
+def test_one_value_for_all_arguments_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"arguments must be an object, got 3; write arguments.NAME=VALUE"):
+        changed({"arguments": {}}, [("arguments", 3)])
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -6,11 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade.errors import UsageError
+from cascade.errors import InputError, UsageError
 from cascade.findings import Slices
 from cascade.training import negatives
 from cascade.training.case import Case
-from cascade.training.classifier import class_of, filled, planes_of, train_classifier, with_lung_slices
+from cascade.training.classifier import (
+    class_of,
+    filled,
+    planes_of,
+    refuse_one_class,
+    train_classifier,
+    with_lung_slices,
+)
 from cascade.training.datasets import open_cases
 from cascade.training.plan import Plan
 from cascade.training.planes import PlaneConfig
@@ -73,6 +80,35 @@ def test_filled_lungs_are_no_longer_low() -> None:
         middle = plane.hu[24:40, 20:44]
         assert (middle < -300).mean() < 0.02
         assert plane.target.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("stage", "net", "told"),
+    [
+        ("siamese", "timm", "'timm' answers 2 questions where the stage asks 1; set arguments.outputs=1"),
+        ("lung_filter", "siamese", "'siamese' answers 1 questions where the stage asks 2"),
+    ],
+)
+def test_a_network_that_does_not_answer_its_stages_questions_is_refused_before_data_are_read(
+    tmp_path: Path, stage: str, net: str, told: str
+) -> None:
+    arguments = {"model": "resnet18"} if net == "timm" else {}
+    (tmp_path / "data").mkdir()
+    with pytest.raises(UsageError, match=told):
+        train_classifier([tmp_path / "data"], [], tmp_path / "run", stage=stage, net=net, arguments=arguments)
+
+
+def test_slices_of_one_class_alone_are_refused() -> None:
+    refuse_one_class(["embolus", "no_embolus"])
+    with pytest.raises(InputError, match=r"E_ONE_CLASS.*all slices are no_embolus"):
+        refuse_one_class(["no_embolus"])
+
+
+@pytest.mark.parametrize("wrong", [{"size": 3}, {"pixel_mm": 0.0}, {"stride_mm": -1.0}])
+def test_pictures_that_cannot_be_cut_are_refused(wrong: dict[str, float]) -> None:
+    for config in (LungFilterConfig, SiameseConfig):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            config(**wrong)  # type: ignore[arg-type]  # some are wrong on purpose
 
 
 def test_every_made_slice_is_finite_and_in_the_range_of_a_scanner() -> None:

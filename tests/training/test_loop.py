@@ -73,7 +73,15 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": -5}, {"batch": 0}, {"learning_rate": 0.0}, {"minutes": -1.0}, {"seed": -1}]
+    "wrong",
+    [
+        {"steps": -5},
+        {"batch": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("inf")},
+        {"minutes": -1.0},
+        {"seed": -1},
+    ],
 )
 def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_made(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=f"plan.{next(iter(wrong))} is"):

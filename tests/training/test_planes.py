@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from cascade.errors import InputError
 from cascade.findings import Slices
 from cascade.training.augment import AugmentConfig
 from cascade.training.case import Case
@@ -96,7 +97,7 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_a_pool_without_any_asked_class_is_refused() -> None:
-    with pytest.raises(ValueError, match="no slices of any class"):
+    with pytest.raises(InputError, match=r"E_NO_SLICES.*slices of other are wanted, the data have embolus, no_embolus"):
         Planes(collect(case(), FILTER, 32), FILTER, class_of, PlaneConfig(shares={"other": 1.0}))
 
 

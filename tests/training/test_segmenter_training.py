@@ -1,25 +1,31 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from torch import nn
 
-from cascade.errors import UsageError
-from cascade.findings import Exam, Field
+from cascade.errors import InputError, UsageError
+from cascade.findings import Exam, Field, Findings
 from cascade.registry import build
+from cascade.study import Note
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.average import moving_average
-from cascade.training.case import Case, thin
+from cascade.training.case import FORMAT, Case, thin
 from cascade.training.crops import CropConfig, Crops, Judge
-from cascade.training.loop import fit, seeded
+from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import SEGMENTATION, LossConfig, bce, loss_of, soft_dice
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
+from cascade.training.segmenter import outlined, train_segmenter
 from cascade.training.split import refuse_shared
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
@@ -44,6 +50,82 @@ def test_a_case_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     assert back.truth == case.truth
     assert np.array_equal(back.study.hu, case.study.hu)
     assert (back.name, back.patient, back.kind) == (case.name, case.patient, case.kind)
+
+
+def test_a_stored_case_keeps_its_readers_labels_and_what_the_reader_remarked(tmp_path: Path) -> None:
+    case = a_case()
+    exam = Exam("positive", reason="RSNA's readers", labels={"leftsided_pe": 1.0})
+    study = replace(case.study, facts={"kernel": "B30f"}, warnings=(Note("W_THICK", "slices are thick"),))
+    replace(case, study=study, truth=replace(case.truth, exam=exam)).save(tmp_path / "one.case")
+    back = Case.read(tmp_path / "one.case")
+    assert back.truth.exam == exam
+    assert (back.study.facts, back.study.warnings) == (study.facts, study.warnings)
+
+
+def test_a_case_stored_before_exams_were_kept_whole_still_opens(tmp_path: Path) -> None:
+    case = a_case()
+    case.save(tmp_path / "new.case")
+    with safe_open(tmp_path / "new.case", framework="numpy") as file:
+        head = json.loads(file.metadata()["case"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    old = {name: head[name] for name in ("name", "patient", "kind", "boxes")} | {"decision": "positive"}
+    save_file(tensors, tmp_path / "old.case", metadata={"format": FORMAT, "case": json.dumps(old)})
+    assert Case.read(tmp_path / "old.case").truth == case.truth
+
+
+def test_cases_that_say_nothing_of_their_voxels_are_left_out_with_their_count_and_refused_where_all_do() -> None:
+    told: list[str] = []
+    silent = replace(a_case("silent"), truth=Findings(a_case().study.grid, exam=Exam("positive")))
+    known = a_case()
+    assert outlined([silent, known], "data", told.append) == [known]
+    assert told == ["1 of 2 cases of data are left out: they do not say which voxels are embolus"]
+    with pytest.raises(InputError, match=r"E_NO_MASK.*none of the 1 cases of data"):
+        outlined([silent], "data", told.append)
+
+
+def test_the_judge_does_not_call_a_case_negative_whose_embolus_is_unknown() -> None:
+    case = small(a_case())
+    unknown = replace(case, truth=replace(case.truth, embolus=None))
+    always = lambda x: torch.full((len(x), 2, *x.shape[2:]), 9.0)  # noqa: E731
+    network = nn.Module()
+    network.forward = always  # type: ignore[method-assign]
+    network.register_buffer("place", torch.zeros(1))
+    assert Judge([unknown], EmbolusEnsemble(config=STAGE))(network).figures["false_ml"] == 0.0
+
+
+def test_a_network_that_does_not_fit_its_stage_is_refused_before_data_are_read(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()  # no data set: what is refused before it is looked at
+    ask = {"data": [tmp_path / "data"], "validation": [], "out": tmp_path / "run"}
+    with pytest.raises(UsageError, match=r"E_SLICES.*looks at 15 slices, the sample has 7"):
+        train_segmenter(**ask, net="artery_aware_3d")
+    with pytest.raises(UsageError, match=r"answers 1 questions where the stage asks 2; set arguments.outputs=2"):
+        train_segmenter(**ask, net="tiny_unet", arguments={"outputs": 1})
+    assert not (tmp_path / "run").exists()
+
+
+def test_start_weights_of_another_network_or_none_at_all_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    network = nn.Linear(2, 1)
+    (tmp_path / "text").write_text("no weights")
+    with pytest.raises(UsageError, match=r"E_START.*holds no weights"):
+        start_from(network, tmp_path / "text")
+    save_file({"weight": np.zeros((1, 3), np.float32)}, tmp_path / "other")
+    with pytest.raises(UsageError, match=r"E_START.*another network: 2 tensors differ, 'bias' first"):
+        start_from(network, tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"window": "bone"}, {"pixel_mm": 0.0}, {"stride_mm": -2.0}, {"slices": 0}, {"tile": (30, 30)}, {"tile": (16, 32)}],
+)
+def test_a_stage_that_can_cut_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{next(iter(wrong))} must|overlap must"):
+        EmbolusConfig(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"chance": 7.0}, {"blur": -1.0}, {"scale": (1.2, 0.8)}, {"contrast": (0.0, 1.0)}])
+def test_changes_that_no_sample_can_be_given_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"E_AUGMENT.*augment.{next(iter(wrong))} is"):
+        AugmentConfig(**wrong)
 
 
 def test_a_thinned_case_keeps_the_embolus_in_its_place() -> None:

@@ -83,7 +83,20 @@ def entries(folder: Path, layout: str | None = None) -> Iterator[Entry]:
     except ValueError as error:
         raise UsageError(f"{folder.name}/dataset.yaml: {error}", "E_DATASET") from error
     found = (entry for entry in module.entries(folder, options) if described.takes(entry.patient))
-    return (replace(entry, asked=(name, options)) for entry in found)
+    return _some((replace(entry, asked=(name, options)) for entry in found), folder, name)
+
+
+def _some(found: Iterator[Entry], folder: Path, name: str) -> Iterator[Entry]:
+    """As they come; a set without any is no set."""
+    entry = None
+    for entry in found:
+        yield entry
+    if entry is None:
+        raise InputError(
+            "E_NO_CASES",
+            f"{folder.name} holds no case of the layout {name}; see docs/datasets.md for how its files are named, and "
+            "which patients its dataset.yaml leaves out",
+        )
 
 
 def _named(name: str) -> Layout:

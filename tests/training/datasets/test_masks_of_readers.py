@@ -11,7 +11,7 @@ import pytest
 from scipy.io import savemat
 
 from cascade.errors import InputError, UsageError
-from cascade.training.datasets import open_cases
+from cascade.training.datasets import entries, open_cases
 from tests.training.datasets.trees import (
     assert_in_place,
     centre_mm,
@@ -192,6 +192,12 @@ def test_an_empty_mask_says_that_there_is_no_embolism(tmp_path: Path):
     assert case.truth.exam is not None
     assert case.truth.exam.decision == "negative"
     assert case.truth.embolus is not None
+
+
+def test_a_set_whose_patients_are_all_left_out_says_so(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("no study")
+    with pytest.raises(InputError, match=r"E_NO_CASES.*holds no case of the layout fumpe; see docs/datasets.md"):
+        list(entries(tmp_path, "fumpe"))
 
 
 def test_patients_are_chosen_by_patterns(tmp_path: Path):
