@@ -71,7 +71,7 @@ class Training(Command):
         if self.out is not None:
             raise UsageError("--resume goes on in the run's own folder; leave -o out")
         before = self.before()
-        fixed = {name: before[name] for name in ("net", "stage") if hasattr(self, name) and name in before}
+        fixed = {name: before[name] for name in ("net", "stage", "beside") if hasattr(self, name) and name in before}
         kept: dict[str, Any] = {
             "data": tuple(Path(folder) for folder in before["data"]),
             "validation": tuple(Path(folder) for folder in before["validation"]),

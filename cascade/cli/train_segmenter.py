@@ -22,9 +22,11 @@ class Segmenter(Looped):
 
     Attributes:
         net: Name of the network, such as attention_resunet or tiny_attention_resunet; a wrong one names the nearest.
+        beside: Keep the bundle's network of the same name, and add this one to the ensemble.
     """
 
     net: str = "attention_resunet"
+    beside: bool = False
 
     def run(self) -> int:
         """Train it."""
@@ -55,6 +57,13 @@ class Segmenter(Looped):
         out = asked.folder("segmenter")
         with training_progress(asked) as watch:
             train_segmenter(
-                asked.data, asked.validation, out, net=asked.net, watch=watch, **asked.beginning(), **settings
+                asked.data,
+                asked.validation,
+                out,
+                net=asked.net,
+                beside=asked.beside,
+                watch=watch,
+                **asked.beginning(),
+                **settings,
             )
         return asked.finished(out)

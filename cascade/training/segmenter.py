@@ -45,6 +45,7 @@ def train_segmenter(
     arguments: Mapping[str, Any] | None = None,
     start: Path | None = None,
     base: Bundle | None = None,
+    beside: bool = False,
     stage: EmbolusConfig = EmbolusConfig(),  # noqa: B008  # frozen
     plan: Plan = Plan(),  # noqa: B008  # frozen
     loss: LossConfig = SEGMENTATION,
@@ -67,6 +68,7 @@ def train_segmenter(
         arguments: The network's.
         start: Weights (safetensors) to begin with.
         base: The bundle that supplies the other stages and the stage's other networks.
+        beside: Keep the bundle's network of the same name, and add this one beside it; it is replaced otherwise.
         stage: How studies are cut.
         plan: How long and how hard.
         loss: What is learned from; embolus and artery are its outputs.
@@ -101,7 +103,7 @@ def train_segmenter(
         start_from(network, start)
     ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
     drawn = sampler(learn, ensemble, crops, augment, imbalance)
-    asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
+    asked = {"net": net, "beside": beside, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
     asked |= {"crops": crops, "augment": augment, "imbalance": imbalance}
     counts: dict[str, float] = {"cases": len(learn), "validation_cases": len(held)}
     counts["target_ratio"] = float(np.mean([target_ratio(case) for case in learn]))
@@ -119,7 +121,7 @@ def train_segmenter(
     shape = (stage.slices, *stage.tile)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     base = base or Bundle(name=out.name)
-    others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if n.name != net]
+    others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if beside or n.name != net]
     entry = StageEntry("embolus", stage, (*others, member))
     return finish(base.with_stage(entry), out, validation, dataset, fusion, say)
 

@@ -203,6 +203,17 @@ def test_a_network_learns_two_cases_and_its_run_tells_so(tmp_path: Path) -> None
         assert (tmp_path / "run" / name).is_file()
 
 
+def test_a_network_replaces_the_one_of_its_name_or_stands_beside_it(tmp_path: Path) -> None:
+    small(a_case()).save(tmp_path / "one.case")
+    asked = {"net": "tiny_attention_resunet", "arguments": {"width": 4}, "stage": STAGE, "fusion": False}
+    asked |= {"crops": CropConfig(size=(32, 32))}
+    first = train_segmenter([tmp_path], [], tmp_path / "a", plan=Plan(steps=1, batch=1, seed=0), **asked)
+    for beside, count in ((False, 1), (True, 2)):
+        plan = Plan(steps=1, batch=1, seed=1)
+        made = train_segmenter([tmp_path], [], tmp_path / f"b{count}", base=first, beside=beside, plan=plan, **asked)
+        assert len(made.stages[0].networks) == count
+
+
 def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
     Run(tmp_path / "run", {})
     with pytest.raises(UsageError, match="E_RUN_EXISTS"):
