@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from tyro.conf import arg
 
@@ -25,6 +25,8 @@ class Classifier(Looped):
         net: Name of the network; the stage's usual one by default.
         imagenet: Begin the EfficientNet with ImageNet weights, yes or no.
     """
+
+    settles: ClassVar[str] = "planes"
 
     stage: Annotated[str, arg(metavar="STAGE")] = "lung-filter"
     net: Annotated[str | None, arg(metavar="NAME")] = None

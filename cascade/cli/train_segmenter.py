@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cascade.cli.terminal import training_progress
 from cascade.cli.train import Looped, listed
@@ -23,6 +24,8 @@ class Segmenter(Looped):
     Attributes:
         net: Name of the network, such as attention_resunet or tiny_attention_resunet; a wrong one names the nearest.
     """
+
+    settles: ClassVar[str] = "crops"
 
     net: str = "attention_resunet"
 
