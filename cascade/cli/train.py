@@ -31,11 +31,12 @@ class Training(Command):
     """Options that all training of networks has. A flag goes before an override, an override before the file.
 
     Attributes:
-        overrides: Settings by dotted key, such as plan.weight_decay=0.02; a wrong key is answered with the nearest.
+        overrides: Settings by dotted key, as in the examples; a wrong key is answered with the nearest, and args.yaml
+            of a run names them all.
         config: Settings by the same keys, in a YAML file.
-        data: Folders to learn from: simulated sets, labelled studies, plain scans, stored cases.
-        validation: Folders of other patients, to choose the best weights by, and to fit the fusion on.
-        dataset: Name of the layout that the folders have; found by looking by default.
+        data: Data sets to learn from: folders in any layout of docs/datasets.md, or YAML files that describe one.
+        validation: Data sets of other patients, to choose the best weights by, and to fit the fusion on.
+        dataset: Layout of the data sets, where it cannot be found by looking: rsna, fumpe ... (docs/datasets.md).
         out: Run folder, which must be new; runs/NAME, runs/NAME2 ... by default.
         resume: Go on with this run, which was stopped, as it was asked then.
         bundle: Bundle that supplies the other stages.

@@ -17,12 +17,14 @@ class Classifier(Looped):
 
     For example:
         cascade-train classifier --data SET CHESTS --validation HELD -o RUN
+        cascade-train classifier arguments.model=resnet18 --net timm --data SET --validation HELD
         cascade-train classifier --resume RUN
         cascade-train classifier arguments.width=24 --stage siamese --data SET --bundle weights --minutes 30
 
     Attributes:
         stage: Which: lung-filter or siamese.
-        net: Name of the network; the stage's usual one by default.
+        net: Name of the network: efficientnet, siamese, siamese_exact, or timm with arguments.model (for the stage
+            siamese with arguments.outputs=1, too); the stage's usual one by default.
         imagenet: Begin the EfficientNet with ImageNet weights, yes or no.
     """
 

@@ -22,7 +22,9 @@ class Segmenter(Looped):
         torchrun --nproc-per-node 4 --no-python cascade-train segmenter plan.batch=64 --data SET -o RUN
 
     Attributes:
-        net: Name of the network, such as attention_resunet or tiny_attention_resunet; a wrong one names the nearest.
+        net: Name of the network: attention_resunet, tiny_attention_resunet, unet, tiny_unet, r2unet, attention_unet,
+            tiny_attention_unet, attention_r2unet, nested_unet, xnet, nfn_plus, u2net, u2netp, artery_aware_3d (with
+            stage.slices=15), or smp with arguments.architecture and arguments.encoder.
     """
 
     settles: ClassVar[str] = "crops"

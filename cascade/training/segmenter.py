@@ -94,6 +94,10 @@ def train_segmenter(
     network = build(NETWORKS, net, arguments)
     refuse_misfit(network, net, (stage.slices, *crops.size), ANSWERS)
     refuse_no_room(out, network)
+    base = base or Bundle(name=out.name)
+    others = [n for entry in base.stages if entry.stage == "embolus" for n in entry.networks if n.name != net]
+    for other in others:
+        refuse_misfit(other.module("embolus"), other.name, (stage.slices, *crops.size), ANSWERS)
     learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
     learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
@@ -118,8 +122,6 @@ def train_segmenter(
         figures |= means(rows)
     shape = (stage.slices, *stage.tile)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
-    base = base or Bundle(name=out.name)
-    others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if n.name != net]
     entry = StageEntry("embolus", stage, (*others, member))
     return finish(base.with_stage(entry), out, validation, dataset, fusion, say)
 
