@@ -93,6 +93,8 @@ def train_segmenter(
     seeded(plan)
     network = build(NETWORKS, net, arguments)
     refuse_misfit(network, net, (stage.slices, *crops.size), ANSWERS)
+    if start is not None and not resume:
+        start_from(network, start)
     refuse_no_room(out, network)
     base = base or Bundle(name=out.name)
     others = [n for entry in base.stages if entry.stage == "embolus" for n in entry.networks if n.name != net]
@@ -101,8 +103,6 @@ def train_segmenter(
     learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
     learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
-    if start is not None and not resume:
-        start_from(network, start)
     ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
     drawn = sampler(learn, ensemble, crops, augment, imbalance)
     asked = {"net": net, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
@@ -137,7 +137,8 @@ def prepared(
         fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
         return thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near
 
-    settings = {"stage": stage, "lungs": lungs}
+    # One plane is cut at a time: how many a network sees, in what tiles and window, makes no other case.
+    settings = {name: getattr(stage, name) for name in ("pixel_mm", "slice_mm", "stride_mm")} | {"lungs": lungs}
     return [prepared_case(entry, prepare, settings) for folder in folders for entry in entries(folder, dataset)]
 
 
