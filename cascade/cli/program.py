@@ -46,6 +46,10 @@ class Command(ABC):
     def run(self) -> int:
         """Do it, and return the exit code."""
 
+    def left(self) -> str:
+        """What an interruption leaves behind, for a person."""
+        return "nothing half-written is left"
+
 
 @dataclass(frozen=True)
 class Program:
@@ -100,7 +104,7 @@ def answer(command: Command) -> int:
     try:
         return command.run()
     except KeyboardInterrupt:
-        say_aside("interrupted; nothing half-written is left")
+        say_aside(f"interrupted; {command.left()}")
         return INTERRUPTED
     except Exception as error:
         return failed(command, error)

@@ -77,6 +77,7 @@ class Simulate(Command):
         ranges = emboli_range(self.emboli)
         usable_out(self.out, earlier_set)
         maps = anatomies(self.anatomy, self.split)
+        self._refuse_what_says_nothing(ranges)
         if self.onto is not None:
             existing(self.onto, STUDY)
         if self.arteries is not None:
@@ -96,6 +97,21 @@ class Simulate(Command):
             write_index(out, rows)
         say(self, f"{self.number} studies in {self.out}, listed in {self.out / 'index.csv'}")
         return OK
+
+    def _refuse_what_says_nothing(self, ranges: Mapping[str, Any]) -> None:
+        """Refuse options that would be passed over.
+
+        Raises:
+            UsageError: An option goes with --onto, and it is not given, or the other way round.
+        """
+        if self.onto is None:
+            if self.arteries is not None:
+                raise UsageError("--arteries belongs to a study that is painted onto; name it with --onto STUDY")
+            return
+        if self.anatomy is not None:
+            raise UsageError("--onto paints into the study's own arteries; leave --anatomy out")
+        if ranges.get("positive") == 0.0:
+            raise UsageError("--onto paints at least one embolus; leave --emboli 0 out, the study is there without any")
 
     def _simulated(self, out: Path, config: Simulation, seeds: range, maps: list[Path]) -> Iterator[Row]:
         from functools import partial

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from tyro.conf import Positional, arg
 
@@ -31,11 +31,12 @@ class Training(Command):
     """Options that all training of networks has. A flag goes before an override, an override before the file.
 
     Attributes:
-        overrides: Settings by dotted key, such as plan.weight_decay=0.02; a wrong key is answered with the nearest.
+        overrides: Settings by dotted key, as in the examples; a wrong key is answered with the nearest, and args.yaml
+            of a run names them all.
         config: Settings by the same keys, in a YAML file.
-        data: Folders to learn from: simulated sets, labelled studies, plain scans, stored cases.
-        validation: Folders of other patients, to choose the best weights by, and to fit the fusion on.
-        dataset: Name of the layout that the folders have; found by looking by default.
+        data: Data sets to learn from: folders in any layout of docs/datasets.md, or YAML files that describe one.
+        validation: Data sets of other patients, to choose the best weights by, and to fit the fusion on.
+        dataset: Layout of the data sets, where it cannot be found by looking: rsna, fumpe ... (docs/datasets.md).
         out: Run folder, which must be new; runs/NAME, runs/NAME2 ... by default.
         resume: Go on with this run, which was stopped, as it was asked then.
         bundle: Bundle that supplies the other stages.
@@ -45,6 +46,9 @@ class Training(Command):
         learning_rate: Highest rate.
         seed: Of everything random.
     """
+
+    settles: ClassVar[str]
+    """A setting that this command alone has, by which its runs are known."""
 
     overrides: Positional[Annotated[tuple[str, ...], arg(metavar="[KEY=VALUE ...]")]] = ()
     config: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -64,13 +68,18 @@ class Training(Command):
         """This command; where a run is resumed, with the sources that the run had, unless others are given.
 
         Raises:
-            UsageError: The folder holds no run that was stopped, or a folder for a new run is given too.
+            UsageError: The folder holds no run of this command that was stopped, or a folder for a new run is given
+                too.
         """
         if self.resume is None:
             return self
         if self.out is not None:
             raise UsageError("--resume goes on in the run's own folder; leave -o out")
         before = self.before()
+        if self.settles not in before:
+            raise UsageError(
+                f"{self.resume} is the run of another command; resume it with the one that began it", "E_RESUME"
+            )
         fixed = {name: before[name] for name in ("net", "stage", "beside") if hasattr(self, name) and name in before}
         kept: dict[str, Any] = {
             "data": tuple(Path(folder) for folder in before["data"]),
@@ -142,6 +151,10 @@ class Training(Command):
         """A sentence that matters, on stderr."""
         if not self.quiet:
             say_aside(text)
+
+    def left(self) -> str:
+        """A run folder, from which the training can go on."""
+        return f"a run that had begun goes on with --resume {self.resume or self.out or 'RUN'}"
 
     def folder(self, name: str) -> Path:
         """The run folder: a new one, or that of the run that is resumed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from tyro.conf import arg
 
@@ -17,14 +17,18 @@ class Classifier(Looped):
 
     For example:
         cascade-train classifier --data SET CHESTS --validation HELD -o RUN
+        cascade-train classifier arguments.model=resnet18 --net timm --data SET --validation HELD
         cascade-train classifier --resume RUN
         cascade-train classifier arguments.width=24 --stage siamese --data SET --bundle weights --minutes 30
 
     Attributes:
         stage: Which: lung-filter or siamese.
-        net: Name of the network; the stage's usual one by default.
+        net: Name of the network: efficientnet, siamese, siamese_exact, or timm with arguments.model (for the stage
+            siamese with arguments.outputs=1, too); the stage's usual one by default.
         imagenet: Begin the EfficientNet with ImageNet weights, yes or no.
     """
+
+    settles: ClassVar[str] = "planes"
 
     stage: Annotated[str, arg(metavar="STAGE")] = "lung-filter"
     net: Annotated[str | None, arg(metavar="NAME")] = None

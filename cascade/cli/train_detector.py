@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from tyro.conf import arg
 
@@ -27,6 +27,8 @@ class Detector(Training):
     Attributes:
         net: Description of the network, by the name of Ultralytics' file; yolo11n by default.
     """
+
+    settles: ClassVar[str] = "training"
 
     net: Annotated[str | None, arg(metavar="NAME")] = None
 

@@ -24,9 +24,9 @@ class Fusion(Command):
         cascade-train fusion --data HELD --bundle RUN/bundle -o FITTED
 
     Attributes:
-        data: Folders of validation exams, of patients that no network learned from.
+        data: Data sets of validation exams, of patients that no network learned from.
         bundle: The bundle.
-        dataset: Name of the layout that the folders have; found by looking by default.
+        dataset: Layout of the data sets, where it cannot be found by looking.
         out: Folder for the fitted bundle; the bundle's own by default.
         device: Where the networks run.
         runtime: What runs the networks.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cascade.cli.terminal import training_progress
 from cascade.cli.train import Looped, listed
@@ -21,9 +22,13 @@ class Segmenter(Looped):
         torchrun --nproc-per-node 4 --no-python cascade-train segmenter plan.batch=64 --data SET -o RUN
 
     Attributes:
-        net: Name of the network, such as attention_resunet or tiny_attention_resunet; a wrong one names the nearest.
+        net: Name of the network: attention_resunet, tiny_attention_resunet, unet, tiny_unet, r2unet, attention_unet,
+            tiny_attention_unet, attention_r2unet, nested_unet, xnet, nfn_plus, u2net, u2netp, artery_aware_3d (with
+            stage.slices=15), or smp with arguments.architecture and arguments.encoder.
         beside: Keep the bundle's network of the same name, and add this one to the ensemble.
     """
+
+    settles: ClassVar[str] = "crops"
 
     net: str = "attention_resunet"
     beside: bool = False

@@ -138,6 +138,12 @@ def train_classifier(
     seeded(plan)
     network = build(NETWORKS, net, arguments)
     refuse_misfit(network, net, (3, config.size, config.size), len(QUESTIONS[stage]))
+    if resume:
+        pass  # what it began with is in its state
+    elif start is not None:
+        start_from(network, start)
+    elif imagenet and hasattr(network, "start_from_imagenet"):
+        network.start_from_imagenet()
     refuse_no_room(out, network)
     learn = planes_of((c for folder in data for c in open_cases(folder, dataset)), learned, planes, most, plan.seed)
     held = [
@@ -149,12 +155,6 @@ def train_classifier(
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
     drawn = Planes(learn, learned, class_of, planes, gas(config.pixel_mm) if stage == "lung_filter" else None)
     refuse_one_class(drawn.shares)
-    if resume:
-        pass  # what it began with is in its state
-    elif start is not None:
-        start_from(network, start)
-    elif imagenet and hasattr(network, "start_from_imagenet"):
-        network.start_from_imagenet()
     asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "loss": loss}
     asked["planes"] = planes
     counts = {"slices": len(learn), "validation_slices": len(held)}

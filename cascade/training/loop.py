@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from cascade.training.plan import Plan
 from cascade.training.ranks import world
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
-from cascade.training.state import Progress, load, put_back, store, taken
+from cascade.training.state import Progress, load, part, put_back, store, taken
 
 Evaluate = Callable[[nn.Module], Verdict]
 
@@ -58,6 +58,7 @@ def fit(
 
     Raises:
         CascadeError: The loss is not finite whatever the rate, or a little sample was not learned.
+        UsageError: The run that is resumed is one of another network, or has no step left.
     """
     here = world()
     # The processes of a training drop out different things.
@@ -77,6 +78,8 @@ def fit(
     progress = Progress()
     if run.resumed:
         tensors, progress = load(run.state)
+        refuse_others(network, part(tensors, "network."), run.state)
+        run.refuse_ended(progress.step, plan.steps)
         put_back(tensors, network, average, optimizer)
         run.go_back(progress)
     good = taken(network, average, optimizer)
@@ -236,6 +239,17 @@ def start_from(network: nn.Module, path: Path) -> dict[str, Any]:
     except (OSError, SafetensorError) as error:
         text = f"{path} holds no weights ({error}); give a safetensors file, such as RUN/checkpoints/best"
         raise UsageError(f"{text}/weights.safetensors", "E_START") from error
+    refuse_others(network, weights, path)
+    network.load_state_dict(weights)
+    return metadata
+
+
+def refuse_others(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse the weights of another network.
+
+    Raises:
+        UsageError: They are; the first tensor that differs is named.
+    """
     ours, theirs = ({k: v.shape for k, v in one.items()} for one in (network.state_dict(), weights))
     differing = {name for name, _ in ours.items() ^ theirs.items()}
     if differing:
@@ -244,5 +258,3 @@ def start_from(network: nn.Module, path: Path) -> dict[str, Any]:
             "name the network, and its arguments, that they were trained with",
             "E_START",
         )
-    network.load_state_dict(weights)
-    return metadata

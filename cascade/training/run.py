@@ -87,6 +87,15 @@ class Run:
         """Time spent, that before a stop included."""
         return time.monotonic() - self._start
 
+    def refuse_ended(self, done: int, planned: int) -> None:
+        """Refuse to go on where no step is left and no weights were kept yet.
+
+        Raises:
+            UsageError: More steps were done than are asked for now.
+        """
+        if done >= planned and not (self.folder / "checkpoints" / "best").is_dir():
+            raise UsageError(f"the run has done {done} steps already, plan.steps is {planned}; give more", "E_RESUME")
+
     def go_back(self, progress: Progress) -> None:
         """Forget what happened after a stored state: it will happen again."""
         self._start = time.monotonic() - progress.seconds
@@ -236,7 +245,13 @@ def asked(folder: Path) -> dict[str, Any]:
     import yaml
 
     refuse_unless_begun(folder)
-    return dict(yaml.safe_load((folder / "args.yaml").read_text()))
+    try:
+        arguments = yaml.safe_load((folder / "args.yaml").read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        arguments = None
+    if not (isinstance(arguments, dict) and {"data", "validation", "bundle"} <= arguments.keys()):
+        raise UsageError(f"{folder}/args.yaml does not say what the run was asked; start a new one", "E_RESUME")
+    return arguments
 
 
 def refuse_used(folder: Path) -> None:

@@ -95,12 +95,16 @@ def train_segmenter(
     seeded(plan)
     network = build(NETWORKS, net, arguments)
     refuse_misfit(network, net, (stage.slices, *crops.size), ANSWERS)
+    if start is not None and not resume:
+        start_from(network, start)
     refuse_no_room(out, network)
+    base = base or Bundle(name=out.name)
+    others = [n for entry in base.stages if entry.stage == "embolus" for n in entry.networks if beside or n.name != net]
+    for other in others:
+        refuse_misfit(other.module("embolus"), other.name, (stage.slices, *crops.size), ANSWERS)
     learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
     learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
-    if start is not None and not resume:
-        start_from(network, start)
     ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
     drawn = sampler(learn, ensemble, crops, augment, imbalance)
     asked = {"net": net, "beside": beside, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
@@ -120,8 +124,6 @@ def train_segmenter(
         figures |= means(rows)
     shape = (stage.slices, *stage.tile)
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
-    base = base or Bundle(name=out.name)
-    others = [n for e in base.stages if e.stage == "embolus" for n in e.networks if beside or n.name != net]
     entry = StageEntry("embolus", stage, (*others, member))
     return finish(base.with_stage(entry), out, validation, dataset, fusion, say)
 
@@ -137,7 +139,8 @@ def prepared(
         fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
         return thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near
 
-    settings = {"stage": stage, "lungs": lungs}
+    # One plane is cut at a time: how many a network sees, in what tiles and window, makes no other case.
+    settings = {name: getattr(stage, name) for name in ("pixel_mm", "slice_mm", "stride_mm")} | {"lungs": lungs}
     return [prepared_case(entry, prepare, settings) for folder in folders for entry in entries(folder, dataset)]
 
 

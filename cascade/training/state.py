@@ -59,6 +59,11 @@ def taken(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimiz
     return {k: v.detach().clone() for k, v in tensors.items()}
 
 
+def part(tensors: Mapping[str, torch.Tensor], prefix: str) -> Tensors:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
 def put_back(
     tensors: Mapping[str, torch.Tensor], network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
@@ -73,7 +78,7 @@ def put_back(
             copy = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor.clone()
             memory.setdefault(int(index), {})[key] = copy
     for prefix, module in (("network.", network), ("average.", average)):
-        module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        module.load_state_dict(part(tensors, prefix))
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -24,7 +24,7 @@ def refuse_misfit(network: nn.Module, name: str, sample: tuple[int, int, int], a
     try:
         with torch.no_grad():
             answer = network.eval()(torch.zeros(1, *sample))
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
         shape = " x ".join(map(str, sample))
         text = f"network {name!r} does not take samples of {shape} (channels, rows, columns)"
         raise UsageError(

@@ -67,6 +67,23 @@ def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--arteries", "{0}"], "name it with --onto STUDY"),
+        (["--onto", "{0}", "--anatomy", "{0}"], "leave --anatomy out"),
+        (["--onto", "{0}", "--emboli", "0"], "leave --emboli 0 out"),
+    ],
+)
+def test_an_option_that_would_be_passed_over_is_refused(
+    options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "ct.nii.gz").touch()
+    given = [option.format(tmp_path / "ct.nii.gz") for option in options]
+    assert main(["simulate", "-o", str(tmp_path / "set"), *given]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_a_label_map_that_is_not_there_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["simulate", "-o", str(tmp_path / "set"), "--anatomy", str(tmp_path / "maps")]) == 3
     assert "E_NOT_FOUND" in capsys.readouterr().err

@@ -5,9 +5,12 @@ import resource
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import classifiers
+import segmenters
 from cascade.cli.overrides import changed, from_file
 from cascade.cli.train import main
 from cascade.cli.train_classifier import Classifier
@@ -180,3 +183,14 @@ def test_a_line_an_evaluation_is_said_where_no_terminal_looks(
     assert [line.split(",")[0] for line in said] == ["step 2 of 4", "step 4 of 4", said[-1].split(",")[0]]
     assert said[-1].startswith("no fusion was fitted: there are no exams")
     assert (tmp_path / "run" / "bundle" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [("segmenter", segmenters), ("classifier", classifiers)], ids=["segmenter", "classifier"]
+)
+def test_the_help_of_a_training_names_every_network(
+    command: str, package: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    words = set(re.findall(r"\w+", capsys.readouterr().out))
+    assert words >= package.NETWORKS.keys()

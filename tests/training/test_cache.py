@@ -58,6 +58,14 @@ def test_nothing_is_kept_unless_a_folder_was_named(data: Path, monkeypatch: pyte
     assert not (tmp_path / "home").exists()
 
 
+def test_a_network_of_more_slices_has_no_cases_prepared_anew(data: Path, kept: Path):
+    for stage in (STAGE, replace(STAGE, slices=15), replace(STAGE, tile=(64, 64))):
+        prepared([data], stage)
+    assert len(list(kept.iterdir())) == 2
+    prepared([data], replace(STAGE, stride_mm=3.0))
+    assert len(list(kept.iterdir())) == 4
+
+
 def test_what_made_a_case_is_its_key(data: Path):
     one, two = entries(data)
     before = key(one, STAGE)

@@ -98,6 +98,16 @@ def test_a_network_that_does_not_answer_its_stages_questions_is_refused_before_d
         train_classifier([tmp_path / "data"], [], tmp_path / "run", stage=stage, net=net, arguments=arguments)
 
 
+def test_a_network_built_for_another_size_of_picture_is_refused_with_both_sizes(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(
+        UsageError, match=r"does not take samples of 3 x 192 x 192.*\(192\) doesn't match model \(224\)"
+    ):
+        train_classifier(
+            [tmp_path / "data"], [], tmp_path / "run", net="timm", arguments={"model": "vit_tiny_patch16_224"}
+        )
+
+
 def test_slices_of_one_class_alone_are_refused() -> None:
     refuse_one_class(["embolus", "no_embolus"])
     with pytest.raises(InputError, match=r"E_ONE_CLASS.*all slices are no_embolus"):

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
+from cascade.bundle import Bundle, Network, StageEntry
 from cascade.errors import InputError, UsageError
 from cascade.findings import Exam, Field, Findings
 from cascade.registry import build
@@ -101,6 +102,15 @@ def test_a_network_that_does_not_fit_its_stage_is_refused_before_data_are_read(t
     with pytest.raises(UsageError, match=r"answers 1 questions where the stage asks 2; set arguments.outputs=2"):
         train_segmenter(**ask, net="tiny_unet", arguments={"outputs": 1})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stage_that_the_bundles_other_networks_do_not_take_is_refused_before_data_are_read(tmp_path: Path) -> None:
+    other = Network.of("tiny_unet", {"width": 2}, build(NETWORKS, "tiny_unet", {"width": 2}))
+    base = Bundle(name="base").with_stage(StageEntry("embolus", EmbolusConfig(), (other,)))
+    (tmp_path / "data").mkdir()
+    narrow = {"stage": EmbolusConfig(slices=5), "arguments": {"slices": 5, "width": 2}}
+    with pytest.raises(UsageError, match=r"E_SLICES.*looks at 7 slices, the sample has 5"):
+        train_segmenter([tmp_path / "data"], [], tmp_path / "run", base=base, net="tiny_attention_resunet", **narrow)
 
 
 def test_start_weights_of_another_network_or_none_at_all_are_refused_in_a_sentence(tmp_path: Path) -> None:
