@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cascade.bundle import Bundle, Network, StageEntry
+from cascade.errors import UsageError
 from cascade.findings import Findings
 from cascade.reference import find_lungs
 from cascade.training.datasets import open_cases
@@ -62,6 +63,8 @@ def train_lung_detector(
     """
     if not resume:
         refuse_used(out)
+        if not validation:
+            raise UsageError("the detector's trainer judges every epoch; give --validation FOLDER, of other patients")
         write_args(out, {**sources(data, validation, dataset, None, base), "config": config, "training": training})
 
     def told(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:

@@ -85,6 +85,7 @@ def test_a_file_of_settings_that_says_something_else_is_refused(tmp_path: Path, 
         (["segmenter", "plan.learning_rate=0"], r"plan\.learning_rate is 0"),
         (["classifier", "planes.crop=2"], r"planes\.crop is 2"),
         (["detector", "training.epochs=0"], r"training\.epochs is 0"),
+        (["detector"], "give --validation FOLDER"),
         (["segmenter", "plan.precision=fp16"], r"plan\.precision must be one of"),
     ],
 )
