@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -70,7 +71,12 @@ def rows(folder: Path, name: str = "steps.csv") -> list[dict[str, str]]:
 
 
 def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
-    alone, together = (trained(tmp_path / str(n), replace(PLAN, workers=n)) for n in (0, 2))
+    # Workers are forked, as in a training: not from a process in which other tests left the threads of other libraries.
+    for n in (0, 2):
+        process = in_a_process(tmp_path / str(n), replace(PLAN, workers=n), resume=False)
+        process.join()
+        assert process.exitcode == 0
+    alone, together = (load_file(tmp_path / str(n) / "checkpoints" / "last" / "weights.safetensors") for n in (0, 2))
     assert all(torch.equal(alone[name], together[name]) for name in alone)
 
 
@@ -90,13 +96,20 @@ def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_made(wrong: dic
         replace(PLAN, **wrong)  # type: ignore[arg-type]  # wrong on purpose, though of the right type
 
 
-def test_samples_come_in_order_from_any_first_one() -> None:
-    def draw(i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return np.full((1, 2, 2), i, np.float32), np.zeros(1, np.float32)
+def numbered(i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.full((1, 2, 2), i, np.float32), np.zeros(1, np.float32)
 
-    for workers in (0, 2):
-        batches = feed(draw, range(4, 13), 4, workers, torch.device("cpu"))
-        assert [x[:, 0, 0, 0].tolist() for x, _ in batches] == [[4, 5, 6, 7], [8, 9, 10, 11], [12]]
+
+def fed(workers: int) -> list[list[float]]:
+    batches = feed(numbered, range(4, 13), 4, workers, torch.device("cpu"))
+    return [x[:, 0, 0, 0].tolist() for x, _ in batches]
+
+
+def test_samples_come_in_order_from_any_first_one() -> None:
+    assert fed(0) == [[4, 5, 6, 7], [8, 9, 10, 11], [12]]
+    # Workers are forked: not from a process in which other tests left the threads of other libraries.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(fed, 2).result() == fed(0)
 
 
 def test_every_step_is_written_down(tmp_path: Path) -> None:
