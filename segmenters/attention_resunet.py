@@ -11,9 +11,8 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from segmenters.blocks import AttentionGate, Residual, doubled, middle
+from segmenters.blocks import AttentionGate, Residual, descended, doubled, middle
 
 
 class AttentionResUNet(nn.Module):
@@ -39,10 +38,8 @@ class AttentionResUNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`[n, slices, y, x]` to logits `[n, outputs, y, x]`."""
         x = middle(x, self.slices)
-        skips: list[torch.Tensor] = []
-        for level, block in enumerate(self.down):
-            x = block(F.max_pool2d(x, 2) if level else x)
-            skips.append(x)  # [n, width << level, y >> level, x >> level]
+        skips = descended(x, self.down)
+        x = skips[-1]
         for level in reversed(range(len(self.up))):
             gate = self.up[level](x)
             x = self.merge[level](torch.cat([self.gates[level](skips[level], gate), gate], dim=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
@@ -171,3 +173,12 @@ class GridGate(nn.Module):
         weight = torch.sigmoid(self.weight(F.relu(coarse + enlarge(self.gate(deep), coarse))))
         gated: torch.Tensor = self.leave(skip * enlarge(weight, skip))
         return gated
+
+
+def descended(x: torch.Tensor, down: Iterable[nn.Module]) -> list[torch.Tensor]:
+    """The answers of blocks, each at half the resolution of the one before: `[n, channel, y >> level, x >> level]`."""
+    levels: list[torch.Tensor] = []
+    for block in down:
+        x = block(F.max_pool2d(x, 2) if levels else x)
+        levels.append(x)
+    return levels

@@ -13,9 +13,8 @@ from typing import ClassVar
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from segmenters.blocks import Double, doubled, enlarge, middle
+from segmenters.blocks import Double, descended, doubled, enlarge, middle
 
 
 class UNet(nn.Module):
@@ -46,10 +45,8 @@ class UNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`[n, slices, y, x]` to logits `[n, outputs, y, x]`."""
         x = middle(x, self.slices)
-        skips: list[torch.Tensor] = []
-        for level, block in enumerate(self.down):
-            x = block(F.max_pool2d(x, 2) if level else x)
-            skips.append(x)  # [n, width << level, y >> level, x >> level]
+        skips = descended(x, self.down)
+        x = skips[-1]
         for level in reversed(range(len(self.up))):
             skip = self.gates[level](skips[level], x) if self.gates is not None else skips[level]
             x = self.up[level](torch.cat([skip, enlarge(x, skip)], dim=1))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,20 @@ class PictureOptions:
                 raise UsageError(f"there is no window {self.window!r}; give {names} or [level, width]", "E_DATASET")
             return WINDOWS[self.window]
         return None if self.window is None else Window(*self.window)
+
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class PartOptions(PictureOptions):
+    """What the pictures don't say, and which to take.
+
+    Attributes:
+        part: "train", "val" or "test"; all of them by default.
+    """
+
+    part: Literal["train", "val", "test", "all"] = "all"
 
 
 def picture_study(paths: Sequence[Path], options: PictureOptions) -> Study:

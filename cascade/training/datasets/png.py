@@ -15,10 +15,8 @@ learns from them could never be mixed with, or run on, CT.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -28,7 +26,8 @@ from cascade.training.case import Case
 from cascade.training.datasets.entry import Entry
 from cascade.training.datasets.masks import as_field, lungs_of
 from cascade.training.datasets.pictures import (
-    PictureOptions,
+    PARTS,
+    PartOptions,
     files,
     number_of,
     patient_of,
@@ -37,19 +36,10 @@ from cascade.training.datasets.pictures import (
 )
 from detectors.images import decode
 
-PARTS = ("train", "val", "test")
 THRESHOLD = 128
 
 
-@dataclass(frozen=True)
-class Options(PictureOptions):
-    """What the pictures don't say, and which to take.
-
-    Attributes:
-        part: "train", "val" or "test"; all of them by default.
-    """
-
-    part: Literal["train", "val", "test", "all"] = "all"
+Options = PartOptions
 
 
 def fits(folder: Path) -> bool:

@@ -15,29 +15,16 @@ Known faults: pictures have no HU and no spacing (`pictures.py`). The patient is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from cascade.errors import InputError
 from cascade.training.case import Case
 from cascade.training.datasets.entry import Entry
 from cascade.training.datasets.lung_boxes import Drawn, Which, slice_case
-from cascade.training.datasets.pictures import PictureOptions, files, patient_of
+from cascade.training.datasets.pictures import PARTS, PartOptions, files, patient_of
 
-PARTS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Options(PictureOptions):
-    """What the pictures don't say, and which to take.
-
-    Attributes:
-        part: "train", "val" or "test"; all of them by default.
-    """
-
-    part: Literal["train", "val", "test", "all"] = "all"
+Options = PartOptions
 
 
 def fits(folder: Path) -> bool:
