@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from cascade.cli.bench_emboli import Emboli
 from cascade.cli.options import Bundle, Device, Runtime, existing, named, stem
 from cascade.cli.program import OK, Command, Program, say_aside, tell
 from cascade.cli.terminal import progress_bar
@@ -333,5 +334,11 @@ def plain(summary: Any) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program `cascade-bench`. Returns its exit code."""
     about = "Measures a bundle, how right and how fast it is, and the simulator, how real it looks."
-    commands: dict[str, type[Command]] = {"accuracy": Accuracy, "speed": Speed, "realism": Realism, "sheets": Sheets}
+    commands: dict[str, type[Command]] = {
+        "accuracy": Accuracy,
+        "speed": Speed,
+        "realism": Realism,
+        "emboli": Emboli,
+        "sheets": Sheets,
+    }
     return Program("cascade-bench", about, commands)(arguments)

@@ -72,6 +72,71 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
     Raises:
         PhantomError: No chest can be completed around the anatomy.
     """
+    body = _painted(config, seed, anatomy)
+    scan, bolus, clots, rng = body.scan, body.bolus, body.clots, body.rng
+    hu, labels, instance = _scan(body, config)
+    grid = Grid.simple(hu.shape, (scan.slice_mm, scan.pixel_mm, scan.pixel_mm), _origin(scan, rng["scanner"]))
+    facts = _facts(config, seed, body.anatomy, bolus, scan, clots)
+    study = Study(hu, grid, facts={**facts["scanner"], "contrast_agent": "simulated"})
+    places, old = {c.number: c.place for c in clots}, {c.number for c in clots if c.kind in emboli.CHRONIC}
+    truth, lesions = findings(grid, labels, instance, places, bolus.artery, scan.noise_hu, old, body.rv_lv)
+    exam = dict(truth.exam.labels) if truth.exam and truth.exam.labels else {}
+    facts = {**facts, "labels": exam, "rv_lv_ratio": round(body.rv_lv, 3), "lesions": lesions}
+    return Simulated(study, truth, labels, facts)
+
+
+def outline(
+    config: Simulation, seed: int, anatomy: Anatomy | None = None
+) -> tuple[NDArray[np.uint8], tuple[float, float, float]]:
+    """The emboli of a study without its picture: what they are takes half of the time of what they look like.
+
+    Args:
+        config: As for `simulate`.
+        seed: As for `simulate`; the numbers are those of the study's own truth, voxel by voxel.
+        anatomy: As for `simulate`.
+
+    Returns:
+        Clot numbers `[z, y, x]`, 0 where there is none, and the spacing of their voxels in mm.
+
+    Raises:
+        PhantomError: No chest can be completed around the anatomy.
+    """
+    body = _painted(config, seed, anatomy)
+    sampler = scanner.Sampler(body.scan, body.canvas.shape, body.canvas.mm)
+    numbers = np.zeros((len(body.scan.z), body.scan.matrix, body.scan.matrix), np.uint8)
+    for i in body.slices_with_clots(sampler):
+        numbers[i] = _clots(body, sampler, i, _anatomy(body.canvas, sampler, i))
+    return numbers, (body.scan.slice_mm, body.scan.pixel_mm, body.scan.pixel_mm)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Body:
+    """A patient before the scan: a painted chest, the clots in its arteries, and how it will be scanned.
+
+    `fraction` and `numbers`, uint8 of the canvas's `box`: how much of a voxel is clot, of 255, and of which.
+    """
+
+    anatomy: Anatomy
+    canvas: Canvas
+    bolus: contrast.Bolus
+    rv_lv: float
+    scan: scanner.Scan
+    box: Any
+    fraction: NDArray[np.uint8]
+    numbers: NDArray[np.uint8]
+    clots: list[emboli.Clot]
+    rng: dict[str, np.random.Generator]
+
+    def slices_with_clots(self, sampler: scanner.Sampler) -> list[int]:
+        """Numbers of the slices whose profile reaches a clot."""
+        if not self.fraction.any():
+            return []
+        first, last = np.flatnonzero(self.fraction.any((1, 2)))[[0, -1]] + self.box[0].start
+        taps = (sampler.taps(i) for i in range(len(self.scan.z)))
+        return [i for i, some in enumerate(taps) if some[0][0] <= last and some[-1][0] >= first]
+
+
+def _painted(config: Simulation, seed: int, anatomy: Anatomy | None) -> _Body:
     streams = np.random.SeedSequence(seed).spawn(len(STREAMS))
     rng = {name: np.random.default_rng(s) for name, s in zip(STREAMS, streams, strict=True)}
     positive = bool(rng["emboli"].random() < config.positive) and config.emboli[1] > 0
@@ -86,17 +151,8 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
         fraction, numbers, clots = emboli.paint(canvas, blood_box, blood, paths, config, rng["emboli"])
     else:
         fraction, numbers, clots = np.zeros(blood.shape, np.uint8), np.zeros(blood.shape, np.uint8), []
-    del blood
     scan = scanner.plan(canvas, marks.lung_z, pixel_mm, config, rng["scanner"], scanner.look(config, rng["look"]))
-    hu, labels, instance = _scan(canvas, scan, config, fraction, numbers, blood_box, rng)
-    grid = Grid.simple(hu.shape, (scan.slice_mm, scan.pixel_mm, scan.pixel_mm), _origin(scan, rng["scanner"]))
-    facts = _facts(config, seed, anatomy, bolus, scan, clots)
-    study = Study(hu, grid, facts={**facts["scanner"], "contrast_agent": "simulated"})
-    places, old = {c.number: c.place for c in clots}, {c.number for c in clots if c.kind in emboli.CHRONIC}
-    truth, lesions = findings(grid, labels, instance, places, bolus.artery, scan.noise_hu, old, rv_lv)
-    exam = dict(truth.exam.labels) if truth.exam and truth.exam.labels else {}
-    facts = {**facts, "labels": exam, "rv_lv_ratio": round(rv_lv, 3), "lesions": lesions}
-    return Simulated(study, truth, labels, facts)
+    return _Body(anatomy, canvas, bolus, rv_lv, scan, blood_box, fraction, numbers, clots, rng)
 
 
 def _fill(
@@ -137,11 +193,9 @@ def _fill(
     return pump.rv_lv, paths, box, blood
 
 
-def _scan(
-    canvas: Canvas, scan: scanner.Scan, config: Simulation, fraction: NDArray[np.uint8], numbers: NDArray[np.uint8],
-    box: Any, rng: dict[str, np.random.Generator],
-) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:  # fmt: skip
+def _scan(body: _Body, config: Simulation) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:
     """HU int16, anatomy uint8 and clot numbers uint8, `[z, y, x]` of the scanner's grid."""
+    canvas, scan, rng = body.canvas, body.scan, body.rng
     sampler = scanner.Sampler(scan, canvas.shape, canvas.mm)
     noise = scanner.Noise(scan, rng["noise"])
     grain = texture.Texture(canvas, texture.draw(*config.texture, rng["texture"]), rng["texture"])
@@ -152,8 +206,7 @@ def _scan(
     instance = np.zeros(hu.shape, np.uint8)
     motion = mimics.Motion(canvas, config, rng["mimics"])
     streak = random.uniform(0.3, 1.2) if random.random() < config.streaks * min(config.mimics, 1.0) else 0.0
-    clot_z = np.flatnonzero(fraction.any((1, 2))) + box[0].start if fraction.any() else np.array([], int)
-    whole = np.zeros(canvas.shape[1:], np.uint8)
+    with_clots = set(body.slices_with_clots(sampler))
     for i in range(n):
         plane = sampler.mean(canvas.hu, i, -1000.0)
         plane = motion.blur(plane, i, scan)
@@ -163,40 +216,38 @@ def _scan(
         plane = noise.add(scanner.kernel(plane + sampler.mean(grain, i), scan))
         np.clip(np.rint(plane), -1024, 3071, out=plane)
         hu[i] = plane
-        labels[i] = sampler.nearest(canvas.labels, i)
-        for occupancy, name in ((canvas.vein, "vein"), (canvas.artery, "artery")):
-            labels[i][sampler.mean(occupancy, i) >= 127.5] = LABELS[name]
-        taps = sampler.taps(i)
-        if clot_z.size and taps[0][0] <= clot_z[-1] and taps[-1][0] >= clot_z[0]:
-            instance[i] = _clot_slice(sampler, i, fraction, numbers, box, whole)
-            instance[i][labels[i] != LABELS["artery"]] = 0
+        labels[i] = _anatomy(canvas, sampler, i)
+        if i in with_clots:
+            instance[i] = _clots(body, sampler, i, labels[i])
     return hu, labels, instance
 
 
-def _clot_slice(
-    sampler: scanner.Sampler,
-    i: int,
-    fraction: NDArray[np.uint8],
-    numbers: NDArray[np.uint8],
-    box: Any,
-    whole: NDArray[np.uint8],
-) -> NDArray[np.uint8]:
-    """Number of the clot that fills at least half of each voxel of a slice."""
-    total = np.zeros(whole.shape, np.float32)
-    number = np.zeros(whole.shape, np.uint8)
+def _anatomy(canvas: Canvas, sampler: scanner.Sampler, i: int) -> NDArray[np.uint8]:
+    """Labels of a slice, uint8 `[y, x]`; vessels where they fill at least half of a voxel."""
+    labels = sampler.nearest(canvas.labels, i)
+    for occupancy, name in ((canvas.vein, "vein"), (canvas.artery, "artery")):
+        labels[sampler.mean(occupancy, i) >= 127.5] = LABELS[name]
+    return labels
+
+
+def _clots(body: _Body, sampler: scanner.Sampler, i: int, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Number of the clot that fills at least half of each voxel of a slice, uint8 `[y, x]`; in arteries alone."""
+    box = body.box
+    total = np.zeros(body.canvas.shape[1:], np.float32)
+    number = np.zeros(total.shape, np.uint8)
     for z, weight in sampler.taps(i):
         at = z - box[0].start
-        if 0 <= at < len(fraction):
-            total[box[1], box[2]] += np.float32(weight) * fraction[at]
-            np.maximum(number[box[1], box[2]], numbers[at], out=number[box[1], box[2]])
+        if 0 <= at < len(body.fraction):
+            total[box[1], box[2]] += np.float32(weight) * body.fraction[at]
+            np.maximum(number[box[1], box[2]], body.numbers[at], out=number[box[1], box[2]])
+    size = (sampler.scan.matrix,) * 2
     if not number.any():
-        return np.zeros((sampler.scan.matrix,) * 2, np.uint8)
+        return np.zeros(size, np.uint8)
     grown = cv2.dilate(number, np.ones((3, 3), np.uint8))
     number = np.where(number > 0, number, grown)
-    size = (sampler.scan.matrix,) * 2
     filled = cv2.warpAffine(total, sampler.map, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP) >= 127.5
     named = cv2.warpAffine(number, sampler.map, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-    return np.asarray(np.where(filled, named, 0), np.uint8)
+    return np.asarray(np.where(filled & (labels == LABELS["artery"]), named, 0), np.uint8)
 
 
 def _origin(scan: scanner.Scan, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cascade.phantom import LABELS, Anatomy, PhantomError, Simulated, Simulation, simulate
+from cascade.phantom import LABELS, Anatomy, PhantomError, Simulated, Simulation, outline, simulate
 from tests.phantom.conftest import SMALL
 
 
@@ -20,6 +20,12 @@ def test_the_same_seed_paints_the_same_study(anatomy: Anatomy, positive: Simulat
 def test_another_seed_paints_another_study(anatomy: Anatomy, positive: Simulated) -> None:
     other = simulate(SMALL, 4, anatomy)
     assert other.study.hu.shape != positive.study.hu.shape or not np.array_equal(other.study.hu, positive.study.hu)
+
+
+def test_emboli_without_the_picture_are_those_of_the_study(anatomy: Anatomy, positive: Simulated) -> None:
+    numbers, spacing = outline(SMALL, 3, anatomy)
+    assert np.array_equal(numbers > 0, positive.truth.mask())
+    assert spacing == pytest.approx(positive.study.grid.spacing)
 
 
 def test_clots_lie_inside_arteries(positive: Simulated) -> None:

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from cascade.bench.emboli import Burden, burden, compare, of_patients
+from cascade.cli.bench import main
+from cascade.errors import InputError
+
+
+def two_pieces() -> np.ndarray:
+    """A mask `[z, y, x]` of two pieces, of 1000 and 27 voxels, and one voxel by itself."""
+    mask = np.zeros((30, 40, 50), bool)
+    mask[5:15, 5:15, 5:15] = True
+    mask[20:23, 30:33, 40:43] = True
+    mask[25, 5, 5] = True
+    return mask
+
+
+def test_pieces_volume_and_height_are_those_of_the_mask() -> None:
+    found = burden(two_pieces(), (2.0, 0.5, 0.5))
+    assert found is not None
+    assert found.volume_ml == pytest.approx(1028 * 0.5 / 1000)
+    assert found.components == 2  # the voxel by itself is too small
+    assert found.extent_mm == pytest.approx(21 * 2.0)
+
+
+def test_an_empty_mask_has_no_burden() -> None:
+    assert burden(np.zeros((3, 4, 5), bool), (1.0, 1.0, 1.0)) is None
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_mask_is_measured_along_the_patient_however_it_is_stored(tmp_path: Path, order: tuple[int, int, int]) -> None:
+    spacing = np.array([0.5, 0.5, 2.0])  # x, y, z
+    affine = np.zeros((4, 4))
+    for axis, world in enumerate(order):
+        affine[world, axis] = spacing[world]
+    affine[3, 3] = 1
+    stored = two_pieces().transpose(2, 1, 0).transpose(order)  # x, y, z, then as asked
+    nibabel.save(nibabel.Nifti1Image(stored.astype(np.uint8), affine), tmp_path / "P.nii.gz")
+    ((name, found),) = of_patients([tmp_path / "P.nii.gz"])
+    assert name == "P"
+    assert found == burden(two_pieces(), (2.0, 0.5, 0.5))
+
+
+def test_a_file_that_is_no_mask_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "P.nii.gz").write_bytes(b"no mask")
+    with pytest.raises(InputError, match=r"P\.nii\.gz"):
+        list(of_patients([tmp_path / "P.nii.gz"]))
+
+
+def test_other_emboli_are_told_from_alike_ones() -> None:
+    rng = np.random.default_rng(0)
+
+    def some(scale: float) -> list[Burden]:
+        return [Burden(scale * v, 1 + int(3 * v), 40 * v) for v in rng.lognormal(0, 1, 60)]
+
+    alike, other = compare(some(1.0), some(1.0)), compare(some(1.0), some(20.0))
+    assert alike[0]["KS p"] > 0.05
+    assert other[0]["KS p"] < 0.001
+    assert alike[0]["50 %"] < alike[0]["95 %"]
+
+
+def test_the_command_puts_simulated_emboli_beside_those_of_patients(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(two_pieces().astype(np.uint8), np.eye(4)), tmp_path / "P.nii.gz")
+    assert main(["emboli", str(tmp_path), "--simulated", "1", "--seed", "5", "-o", str(tmp_path / "out")]) == 0
+    told = json.loads((tmp_path / "out" / "emboli.json").read_text())
+    assert told["patients"]["P"]["components"] == 2
+    assert told["simulated"]["5"]["volume_ml"] > 0
+    assert (tmp_path / "out" / "emboli.png").stat().st_size > 5000
+
+
+def test_a_folder_without_emboli_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["emboli", str(tmp_path), "--simulated", "1"]) == 2
+    assert "none of the 0 masks" in capsys.readouterr().err
