@@ -8,6 +8,8 @@ CascadeError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CascadeError(Exception):
     """Any refusal of this package. `str(error)` is one sentence that begins with its code.
@@ -23,6 +25,16 @@ class CascadeError(Exception):
         super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Come back from another process as it was, whatever a class below takes to be made."""
+        return _remade, (type(self), self.code, self.text)
+
+
+def _remade(kind: type[CascadeError], code: str, text: str) -> CascadeError:
+    error = kind.__new__(kind)
+    CascadeError.__init__(error, code, text)
+    return error
 
 
 class UsageError(CascadeError):

@@ -79,7 +79,7 @@ class Simulate(Command):
         maps = anatomies(self.anatomy, self.split)
         self._refuse_what_says_nothing(ranges)
         if self.onto is not None:
-            existing(self.onto, STUDY)
+            refuse_unclear_study(existing(self.onto, STUDY))
         if self.arteries is not None:
             existing(self.arteries)
         from cascade.cli.simulated_set import write_index
@@ -147,7 +147,7 @@ class Simulate(Command):
         from cascade.training.datasets import labelled
         from cascade.training.datasets.masks import as_field, mask_on
 
-        if labelled.fits(onto):
+        if labelled.is_study(onto):
             study, known = labelled.opened(onto)
         else:
             study = read(onto)
@@ -164,6 +164,22 @@ def patient_of(study: Path) -> str:
     """Whom a study is called after, as data sets call it: its folder, or the one above where that is only `ct`."""
     name = stem(study)
     return stem(study.resolve().parent) if name.lower() == "ct" else name
+
+
+def refuse_unclear_study(path: Path) -> None:
+    """Refuse to paint where emboli that a reader outlined would be passed over.
+
+    Raises:
+        UsageError: The path is the `ct` of a study whose outlines lie beside it, or holds several such studies.
+    """
+    from cascade.training.datasets import labelled
+
+    if labelled.is_study(path) or not path.is_dir():
+        return
+    if path.resolve().name == "ct" and labelled.is_study(path.resolve().parent):
+        raise UsageError(f"emboli of {path} are outlined in {labelled.MASK} beside it; name the folder that holds both")
+    if labelled.fits(path):
+        raise UsageError(f"{path} holds several studies with outlined emboli; name one of them with --onto")
 
 
 def emboli_range(text: str) -> Mapping[str, Any]:

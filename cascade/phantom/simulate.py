@@ -88,7 +88,7 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
 def outline(
     config: Simulation, seed: int, anatomy: Anatomy | None = None
 ) -> tuple[NDArray[np.uint8], tuple[float, float, float]]:
-    """The emboli of a study without its picture: what they are takes half of the time of what they look like.
+    """The emboli of a study, without the picture of it.
 
     Args:
         config: As for `simulate`.

@@ -14,7 +14,11 @@ from cascade.bench.metrics import score
 from cascade.cli import main
 from cascade.cli.train import main as train
 from cascade.findings import Findings
+from cascade.geometry import Grid
 from cascade.reading import read
+from cascade.study import Study
+from cascade.writing import write_dicom, write_nifti
+from cascade.writing.volume import write_volume
 from tests.cli.conftest import SMALL
 
 
@@ -82,6 +86,43 @@ def test_an_option_that_would_be_passed_over_is_refused(
     given = [option.format(tmp_path / "ct.nii.gz") for option in options]
     assert main(["simulate", "-o", str(tmp_path / "set"), *given]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A scan with a bright artery that forks, and the mask of it, as NIfTI."""
+    folder = tmp_path_factory.mktemp("scan")
+    grid = Grid.simple((60, 128, 128), (1.5, 1.0, 1.0))
+    z, y, x = np.indices(grid.shape)
+    stem = (z < 30) & ((y - 64) ** 2 + (x - 64) ** 2 < 100)
+    artery = stem | (((y - 64) ** 2 + ((z - 30) * 1.5) ** 2 < 64) & (np.abs(x - 64) < 50))
+    body = (np.abs(y - 64) < 50) & (np.abs(x - 64) < 58)
+    hu = np.where(artery, 350, np.where(body, 40, -1000)).astype(np.int16)
+    write_nifti(Study(hu, grid), folder / "ct.nii.gz")
+    write_volume(folder / "arteries.nii.gz", artery.astype(np.uint8), grid)
+    return folder / "ct.nii.gz", folder / "arteries.nii.gz"
+
+
+def test_clots_are_painted_into_a_scan_that_is_one_file(scan: tuple[Path, Path], tmp_path: Path):
+    ct, arteries = scan
+    out = tmp_path / "set"
+    assert main(["simulate", "-o", str(out), "--onto", str(ct), "--arteries", str(arteries), "--format", "nifti"]) == 0
+    before, after = read(ct), read(out / "seed-00000" / "ct.nii.gz")
+    clots = Findings.read(out / "seed-00000" / "truth").mask()
+    assert clots.any()
+    assert after.hu[clots].mean() < before.hu[clots].mean() - 100
+
+
+def test_outlines_beside_a_scan_are_never_passed_over(
+    scan: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for patient in ("a", "b"):
+        write_dicom(read(scan[0]), tmp_path / patient / "ct")
+        (tmp_path / patient / "embolus.nii.gz").touch()
+    for onto, told in ((tmp_path / "a" / "ct", "name the folder that holds both"), (tmp_path, "several studies")):
+        assert main(["simulate", "-o", str(tmp_path / "set"), "--onto", str(onto)]) == 2
+        assert told in capsys.readouterr().err
+        assert not (tmp_path / "set").exists()
 
 
 def test_a_label_map_that_is_not_there_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

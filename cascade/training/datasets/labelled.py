@@ -31,6 +31,11 @@ def fits(folder: Path) -> bool:
     return bool(_studies(folder))
 
 
+def is_study(path: Path) -> bool:
+    """Whether the path is one such study."""
+    return (path / "ct").is_dir() and (path / MASK).is_file()
+
+
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """In the order of their names."""
     for path in _studies(folder):
@@ -53,4 +58,4 @@ def _open(path: Path) -> Case:
 
 def _studies(folder: Path) -> list[Path]:
     found = [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]
-    return [p for p in found if (p / "ct").is_dir() and (p / MASK).is_file()]
+    return [p for p in found if is_study(p)]
