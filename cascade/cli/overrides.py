@@ -50,6 +50,8 @@ def parsed(overrides: Iterable[str]) -> list[Change]:
             read: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
         except (ValueError, OmegaConfBaseException) as error:
             raise UsageError(f"the value of {key} cannot be read: {' '.join(str(error).split())}") from error
+        if isinstance(read["value"], Mapping) and any(":" in str(name) for name in read["value"]):
+            raise UsageError(f"the value of {key} lacks a space after a colon: write {{name: 1}}, not {{name:1}}")
         changes.append((key, read["value"]))
     return changes
 

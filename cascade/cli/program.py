@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 an error of our own, 2 usage, 3 unusable input, 4 part of a 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,7 +15,8 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +30,8 @@ OUR_ERROR = 1
 USAGE = 2
 PART_FAILED = 4
 INTERRUPTED = 130
+SETTING = re.compile(r"[a-z_]+(\.\w+)*=")
+"""How a `KEY=VALUE` begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,9 @@ class Program:
             return answer(command)
 
     def _parse(self, arguments: list[str]) -> Command:
+        first = self.commands.get(arguments[0]) if arguments else None
+        if first is not None and "overrides" in {field.name for field in fields(first)}:
+            arguments = settings_first(arguments)
         command: Command = tyro.extras.subcommand_cli_from_dict(
             dict(self.commands),
             prog=self.name,
@@ -97,6 +104,19 @@ class Program:
             config=(tyro.conf.FlagCreatePairsOff,),
         )
         return command
+
+
+def settings_first(arguments: Sequence[str]) -> list[str]:
+    """A command line with its `KEY=VALUE` right behind the command's name.
+
+    They may stand anywhere: behind `--data A B` they would be taken for folders. What follows an option is its value.
+    """
+    command, *rest = arguments
+    moved = [
+        SETTING.match(text) is not None and not before.startswith("-") for before, text in pairwise([command, *rest])
+    ]
+    settings, others = ([text for text, one in zip(rest, moved, strict=True) if one is side] for side in (True, False))
+    return [command, *settings, *others]
 
 
 def answer(command: Command) -> int:

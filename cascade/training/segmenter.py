@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cascade.bundle import Bundle, Network, StageEntry
-from cascade.errors import InputError
+from cascade.errors import InputError, UsageError
 from cascade.registry import build
 from cascade.training.augment import AugmentConfig
 from cascade.training.cache import prepared_case
@@ -99,8 +99,10 @@ def train_segmenter(
         start_from(network, start)
     refuse_no_room(out, network)
     base = base or Bundle(name=out.name)
-    others = [n for entry in base.stages if entry.stage == "embolus" for n in entry.networks if beside or n.name != net]
-    for other in others:
+    kept = [(e, n) for e in base.stages if e.stage == "embolus" for n in e.networks if beside or n.name != net]
+    others = [network for _, network in kept]
+    for entry, other in kept:
+        refuse_other_views(entry.config, stage, other.name)
         refuse_misfit(other.module("embolus"), other.name, (stage.slices, *crops.size), ANSWERS)
     learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
@@ -126,6 +128,22 @@ def train_segmenter(
     member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
     entry = StageEntry("embolus", stage, (*others, member))
     return finish(base.with_stage(entry), out, validation, dataset, fusion, say)
+
+
+def refuse_other_views(theirs: Any, ours: EmbolusConfig, name: str) -> None:
+    """Refuse an ensemble in which a network would see other views than it learned from.
+
+    Raises:
+        UsageError: E_STAGE, the sentence names the setting and both values.
+    """
+    for setting in ("pixel_mm", "slice_mm", "window"):
+        was, will = getattr(theirs, setting), getattr(ours, setting)
+        if was != will:
+            raise UsageError(
+                f"network {name!r} of the bundle learned with stage.{setting}={was} and would see {will}; "
+                f"set stage.{setting}={was}, or give a bundle without it",
+                "E_STAGE",
+            )
 
 
 def prepared(

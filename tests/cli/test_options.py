@@ -7,7 +7,7 @@ import pytest
 from cascade.cli import main
 from cascade.cli.bench import numbers
 from cascade.cli.options import existing, formats, stem
-from cascade.cli.overrides import override
+from cascade.cli.overrides import override, parsed
 from cascade.cli.simulate import anatomies, emboli_range, patient_of
 from cascade.cli.train import new_run
 from cascade.errors import InputError, UsageError
@@ -110,3 +110,9 @@ def test_a_seed_under_zero_is_a_usage_error(command: str, tmp_path: Path, capsys
 def test_a_study_painted_onto_is_called_after_its_patient(tmp_path: Path):
     assert patient_of(tmp_path / "patient-7" / "ct") == "patient-7"
     assert patient_of(tmp_path / "patient-7.nii.gz") == "patient-7"
+
+
+def test_a_colon_without_its_space_is_named():
+    with pytest.raises(UsageError, match=r"loss\.terms lacks a space after a colon"):
+        parsed(["loss.terms={dice:1}"])
+    assert parsed(["loss.terms={dice: 1}"]) == [("loss.terms", {"dice": 1})]

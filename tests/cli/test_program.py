@@ -9,7 +9,7 @@ import pytest
 
 from cascade.cli import main
 from cascade.cli.bench import main as bench
-from cascade.cli.program import Command, Program
+from cascade.cli.program import Command, Program, settings_first
 from cascade.cli.train import main as train
 from cascade.errors import InputError
 
@@ -63,6 +63,26 @@ def test_a_wrong_call_exits_2_and_prints_nothing_on_stdout(arguments: list[str],
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("segmenter --data A B plan.steps=3 -o RUN", "segmenter plan.steps=3 --data A B -o RUN"),
+        ("segmenter --data A loss.terms={dice:1} plan.seed=2", "segmenter loss.terms={dice:1} plan.seed=2 --data A"),
+        ("segmenter plan.steps=3 --data A", "segmenter plan.steps=3 --data A"),
+        ("segmenter --data a=b C -o x=y", "segmenter --data a=b C -o x=y"),
+        ("segmenter --data /d/a=b", "segmenter --data /d/a=b"),
+    ],
+)
+def test_settings_may_stand_behind_an_option_of_many_values(given: str, meant: str):
+    assert settings_first(given.split()) == meant.split()
+
+
+def test_a_setting_behind_the_data_is_not_taken_for_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert train(["segmenter", "--data", str(tmp_path), "plan.stepz=3", "-o", str(tmp_path / "run")]) == 2
+    assert "plan.stepz" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]):

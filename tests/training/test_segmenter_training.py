@@ -224,6 +224,17 @@ def test_a_network_replaces_the_one_of_its_name_or_stands_beside_it(tmp_path: Pa
         assert len(made.stages[0].networks) == count
 
 
+def test_a_network_of_the_bundle_is_never_shown_other_views_than_it_learned_from(tmp_path: Path) -> None:
+    small(a_case()).save(tmp_path / "one.case")
+    asked = {"arguments": {"width": 4}, "plan": Plan(steps=1, batch=1), "fusion": False}
+    asked |= {"crops": CropConfig(size=(32, 32))}
+    first = train_segmenter([tmp_path], [], tmp_path / "a", net="tiny_attention_resunet", stage=STAGE, **asked)
+    coarse = replace(STAGE, pixel_mm=2 * STAGE.pixel_mm)
+    with pytest.raises(UsageError, match=r"tiny_attention_resunet.*stage\.pixel_mm"):
+        train_segmenter([tmp_path], [], tmp_path / "b", net="tiny_unet", stage=coarse, base=first, **asked)
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
     Run(tmp_path / "run", {})
     with pytest.raises(UsageError, match="E_RUN_EXISTS"):
