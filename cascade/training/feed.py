@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
@@ -34,9 +36,11 @@ def feed(draw: Draw, indices: Iterable[int], batch: int, workers: int, device: t
         draw: Gives the sample of an index.
         indices: Which samples; the last batch may be smaller.
         batch: Samples a batch.
-        workers: Processes that draw; 0 for this one. They are forked, so that they share the cases' memory.
+        workers: Processes that draw; 0 for this one. They are forked, so that they share the cases' memory; where
+            OpenVINO is loaded, this process draws by itself, and says so in a warning.
         device: Where the batches go.
     """
+    workers = workers_beside_openvino(workers)
     threads = cv2.getNumThreads()
     if workers:
         # Threads do not survive a fork, and a pool that waits for them hangs: there must be none.
@@ -60,6 +64,15 @@ def feed(draw: Draw, indices: Iterable[int], batch: int, workers: int, device: t
             yield x, targets.to(device, non_blocking=True)
     finally:
         cv2.setNumThreads(threads)
+
+
+def workers_beside_openvino(workers: int) -> int:
+    """No worker where OpenVINO is loaded: a fork of a process in which it has run crashes."""
+    if workers and "openvino" in sys.modules:
+        text = "OpenVINO is loaded, and its threads do not survive a fork: samples are drawn without worker processes"
+        warnings.warn(f"{text}; train in a process of its own for speed", RuntimeWarning, stacklevel=3)
+        return 0
+    return workers
 
 
 def device_of(network: nn.Module) -> torch.device:

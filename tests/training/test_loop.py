@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing.synchronize import Event
@@ -110,6 +111,24 @@ def test_samples_come_in_order_from_any_first_one() -> None:
     # Workers are forked: not from a process in which other tests left the threads of other libraries.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(fed, 2).result() == fed(0)
+
+
+def fed_beside_openvino() -> tuple[list[list[float]], str]:
+    """What two workers give in a process in which OpenVINO has run a model, and the warning about it."""
+    import openvino as ov
+
+    x = ov.opset13.parameter([1, 4], np.float32)
+    ov.compile_model(ov.Model([ov.opset13.relu(x)], [x]), "CPU")(np.ones((1, 4), np.float32))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        return fed(2), str(told[0].message)
+
+
+def test_training_after_openvino_has_run_in_the_process_does_not_crash() -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        batches, warning = pool.submit(fed_beside_openvino).result()
+    assert batches == fed(0)
+    assert "without worker processes" in warning
 
 
 def test_every_step_is_written_down(tmp_path: Path) -> None:
