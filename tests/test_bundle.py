@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cascade import bundle as bundles
-from cascade.bundle import Bundle, Network, load, network_table, save, subset_name
+from cascade.bundle import Bundle, Network, disk, load, network_table, save, subset_name
 from cascade.errors import BundleError
 from cascade.registry import build
 from cascade.weights_file import pack, unpack
@@ -220,7 +219,7 @@ def test_a_save_that_is_cut_off_leaves_no_bundle(
     def fail(bundle: Bundle) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundles, "_manifest", fail)
+    monkeypatch.setattr(disk, "_manifest", fail)
     with pytest.raises(KeyboardInterrupt):
         save(whole, tmp_path / "new")
     with pytest.raises(BundleError, match=r"manifest\.json is missing"):
@@ -257,7 +256,7 @@ def test_a_subset_has_one_name_whatever_the_order() -> None:
 
 
 def test_the_default_bundle_is_found_or_its_absence_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundles, "__file__", str(tmp_path / "cascade" / "bundle.py"))
+    monkeypatch.setattr(disk, "__file__", str(tmp_path / "cascade" / "bundle" / "disk.py"))
     with pytest.raises(BundleError, match="no default bundle"):
         load()
     save(small_bundle("siamese"), tmp_path / "weights")

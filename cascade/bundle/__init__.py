@@ -1,0 +1,27 @@
+"""The bundle: what a cascade is made from (`values`), and how it lies on disk (`disk`)."""
+
+from cascade.bundle.disk import default_path, load, save
+from cascade.bundle.values import (
+    ORDER,
+    PACKAGES,
+    Bundle,
+    Network,
+    StageEntry,
+    network_table,
+    stage_classes,
+    subset_name,
+)
+
+__all__ = [
+    "ORDER",
+    "PACKAGES",
+    "Bundle",
+    "Network",
+    "StageEntry",
+    "default_path",
+    "load",
+    "network_table",
+    "save",
+    "stage_classes",
+    "subset_name",
+]
