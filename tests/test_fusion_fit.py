@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cascade.errors import UsageError
+from cascade.findings import Exam, Field, Findings, Slices
+from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
+from cascade.fusion.fit import Case, is_judged, is_positive, operating_points
+from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
+from cascade.study import Study
+from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
+
+STUDY, TRUTH = chest([RIGHT_CLOT, LEFT_CLOT])
+CLEAR, CLEAR_TRUTH = chest([])
+
+
+def cases(count: int = 12, seed: int = 0) -> list[Case]:
+    """Exams whose emboli are found with varying surety, with false alarms outside the arteries."""
+    rng = np.random.default_rng(seed)
+    made: list[Case] = []
+    for i in range(count):
+        _, truth = (STUDY, TRUTH) if i % 2 else (CLEAR, CLEAR_TRUTH)
+        assert truth.embolus is not None
+        field = rng.integers(0, 60, truth.embolus.values.shape).astype(np.uint8)
+        inside = truth.embolus.values > 0
+        field[inside] = np.clip(rng.normal(rng.uniform(170, 240), 15, inside.sum()), 0, 255).astype(np.uint8)
+        for _ in range(int(rng.integers(0, 4))):
+            z, y, x = (int(rng.integers(4, n - 8)) for n in field.shape)
+            alarm = rng.integers(90, 215) + rng.normal(0, 15, (3, 3, 3))
+            field[z : z + 3, y : y + 3, x : x + 3] = np.clip(alarm, 0, 255).astype(np.uint8)
+        n = truth.grid.shape[0]
+        on = truth.slices.pe_filter if truth.slices is not None else np.zeros(n, np.float32)
+        score = np.clip(0.2 + 0.5 * on + rng.normal(0, 0.15, n), 0.001, 0.999).astype(np.float32)
+        slices = replace(Slices.unknown(n), lung=np.ones(n, np.float32), pe_filter=score, pe_siamese=score)
+        made.append((None, replace(truth, embolus=Field(field, truth.embolus.box), labels=None, slices=slices), truth))
+    return made
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FusionParameters:
+    return fit(cases())
+
+
+def test_fitting_gives_coefficients_that_are_never_negative(fitted: FusionParameters) -> None:
+    assert fitted.fitted
+    assert set(fitted.coefficients) == {"lesion", "volume", "siamese", "filter"}
+    assert min(fitted.coefficients.values()) >= 0
+    assert min(fitted.lesions.coefficients.values()) >= 0
+    assert fitted.calibration.slope > 0
+
+
+def test_a_fitted_fusion_tells_unseen_exams_apart(fitted: FusionParameters) -> None:
+    found = {True: [], False: []}  # type: ignore[var-annotated]  # lists of figures
+    for _, findings, truth in cases(8, seed=7):
+        study: Study = STUDY if is_positive(truth) else CLEAR
+        result = Fusion(fitted)(study, findings)
+        assert result.exam is not None
+        found[is_positive(truth)].append(result.exam.probability)
+        if is_positive(truth):
+            assert {lesion.side for lesion in result.lesions or ()} == {"left", "right"}
+    assert min(found[True]) > max(found[False])
+
+
+def test_operating_points_are_in_order_with_their_figures(fitted: FusionParameters) -> None:
+    points = fitted.operating_points
+    assert points["rule_out"].threshold <= points["balanced"].threshold <= points["rule_in"].threshold
+    assert points["rule_out"].sensitivity >= 0.95
+    assert points["rule_in"].specificity >= 0.95
+    low, high = points["rule_out"].interval["sensitivity"]
+    assert low < points["rule_out"].sensitivity <= high
+    assert "6 with, 6 without embolism" in points["rule_out"].measured_on
+
+
+def test_fitting_twice_gives_the_same_numbers(fitted: FusionParameters) -> None:
+    assert fit(cases()) == fitted
+
+
+def test_a_subset_is_fitted_without_another_look_at_the_voxels() -> None:
+    lesions = LesionModel(seed=0.0)
+    exams = [measure(case, lesions) for case in cases()]
+    assert all(exam.findings.embolus is None for exam in exams)
+    for stages in (["embolus"], ["lung_filter", "embolus"], ["siamese"]):
+        fitted = fit_measured(exams, lesions, inputs_of(stages))
+        assert fitted.inputs == inputs_of(stages)
+        assert fitted.fitted
+
+
+def test_too_few_exams_are_refused() -> None:
+    with pytest.raises(UsageError, match="at least 5 exams with and 5 without embolism, got 2 and 2"):
+        fit(cases(4))
+
+
+def test_a_truth_that_says_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="E_NO_TRUTH"):
+        is_positive(Findings(STUDY.grid))
+    assert is_positive(Findings(STUDY.grid, exam=Exam("positive")))
+
+
+def test_a_positive_exam_that_nobody_outlined_does_not_teach_that_its_clots_are_alarms(
+    fitted: FusionParameters,
+) -> None:
+    labelled = [(study, seen, replace(truth, embolus=None, labels=None)) for study, seen, truth in cases()[1:4:2]]
+    assert all(measure(case, LesionModel(seed=0.0)).true is None for case in labelled)
+    assert fit([*cases(), *labelled]).lesions.coefficients == pytest.approx(fitted.lesions.coefficients, rel=1e-3)
+
+
+def test_an_exam_that_its_readers_left_open_judges_nothing() -> None:
+    open_exam = Exam("abstain")
+    assert [is_judged(replace(TRUTH, exam=exam)) for exam in (None, Exam("positive"), open_exam)] == [True, True, False]
+    assert not is_judged(Findings(STUDY.grid))
+
+
+def test_perfectly_parted_exams_leave_a_band_for_review() -> None:
+    probability = np.array([0.1] * 10 + [0.9] * 10)
+    points = operating_points(probability, np.array([0.0] * 10 + [1.0] * 10), "")
+    assert 0.1 < points["rule_out"].threshold <= points["rule_in"].threshold < 0.9
+
+
+def test_patients_stay_in_one_fold_and_positives_are_dealt_out() -> None:
+    y = [True] * 10 + [False] * 30
+    names = [f"p{i // 2}" for i in range(40)]
+    fold = folds(y, names)
+    assert all(len({f for f, n in zip(fold, names, strict=True) if n == name}) == 1 for name in names)
+    assert all(any(hit for hit, f in zip(y, fold, strict=True) if f == k) for k in set(fold.tolist()))
+
+
+def test_a_useless_input_gets_no_weight_and_a_reversed_one_none_at_all() -> None:
+    rng = np.random.default_rng(0)
+    y = (rng.random(400) < 0.5).astype(float)
+    x = np.stack([y + rng.normal(0, 1, 400), rng.normal(0, 1, 400), -y + rng.normal(0, 0.5, 400)], axis=1)
+    _, weights = fit_monotone(x, y)
+    assert weights[0] > 0.5
+    assert weights[1] < 0.3
+    assert weights[2] == 0
+
+
+def test_calibration_turns_odds_into_shares() -> None:
+    rng = np.random.default_rng(1)
+    odds = rng.normal(0, 3, 4000)
+    y = (rng.random(4000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))).astype(float)
+    slope, offset = platt(odds, y)
+    assert slope == pytest.approx(0.5, abs=0.06)
+    assert offset == pytest.approx(-1, abs=0.12)
+
+
+def test_wilsons_interval_is_the_textbooks() -> None:
+    assert wilson(19, 20) == pytest.approx((0.764, 0.991), abs=0.001)
+    assert wilson(0, 0) == (0.0, 1.0)
