@@ -13,7 +13,7 @@ import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -32,6 +32,8 @@ PART_FAILED = 4
 INTERRUPTED = 130
 SETTING = re.compile(r"[a-z_]+(\.\w+)*=")
 """How a `KEY=VALUE` begins."""
+FLAGS = frozenset({"-q", "-v", "-vv", "--verbose"})
+"""Options without a value that every command has, beside those that are true or false."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,8 @@ class Program:
     def _parse(self, arguments: list[str]) -> Command:
         first = self.commands.get(arguments[0]) if arguments else None
         if first is not None and "overrides" in {field.name for field in fields(first)}:
-            arguments = settings_first(arguments)
+            flags = {f"--{field.name}" for field in fields(first) if isinstance(field.default, bool)}
+            arguments = settings_first(arguments, flags | FLAGS)
         command: Command = tyro.extras.subcommand_cli_from_dict(
             dict(self.commands),
             prog=self.name,
@@ -106,14 +109,16 @@ class Program:
         return command
 
 
-def settings_first(arguments: Sequence[str]) -> list[str]:
+def settings_first(arguments: Sequence[str], flags: Set[str]) -> list[str]:
     """A command line with its `KEY=VALUE` right behind the command's name.
 
-    They may stand anywhere: behind `--data A B` they would be taken for folders. What follows an option is its value.
+    They may stand anywhere: behind `--data A B` they would be taken for folders. What follows an option is its value,
+    unless the option is one of the flags, which take none.
     """
     command, *rest = arguments
     moved = [
-        SETTING.match(text) is not None and not before.startswith("-") for before, text in pairwise([command, *rest])
+        SETTING.match(text) is not None and (not before.startswith("-") or before in flags)
+        for before, text in pairwise([command, *rest])
     ]
     settings, others = ([text for text, one in zip(rest, moved, strict=True) if one is side] for side in (True, False))
     return [command, *settings, *others]
