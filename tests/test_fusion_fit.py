@@ -53,11 +53,12 @@ def test_fitting_gives_coefficients_that_are_never_negative(fitted: FusionParame
 
 
 def test_a_fitted_fusion_tells_unseen_exams_apart(fitted: FusionParameters) -> None:
-    found = {True: [], False: []}  # type: ignore[var-annotated]  # lists of figures
+    found: dict[bool, list[float]] = {True: [], False: []}
     for _, findings, truth in cases(8, seed=7):
         study: Study = STUDY if is_positive(truth) else CLEAR
         result = Fusion(fitted)(study, findings)
         assert result.exam is not None
+        assert result.exam.probability is not None
         found[is_positive(truth)].append(result.exam.probability)
         if is_positive(truth):
             assert {lesion.side for lesion in result.lesions or ()} == {"left", "right"}
