@@ -5,6 +5,7 @@ Figures of masks alone. Both sides are measured in the same way, and simulated o
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,7 +63,7 @@ def of_patients(masks: Iterable[Path]) -> Iterator[tuple[str, Burden]]:
             image: Any = nibabel.load(path)
             voxels = np.asarray(image.dataobj)
             spacing = [float(side) for side in image.header.get_zooms()[:3]]
-        except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+        except (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
             raise InputError("E_BAD_MASK", f"{path} cannot be read ({error}); give NIfTI masks of emboli") from error
         if voxels.ndim != 3:
             raise InputError("E_BAD_MASK", f"{path} has {voxels.ndim} dimensions; give masks of three")

@@ -13,6 +13,8 @@ from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
 
+SLICES_MM = (0.3, 10.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Emboli(Command):
@@ -42,8 +44,14 @@ class Emboli(Command):
 
     def run(self) -> int:
         """Measure both, print the table."""
-        if self.simulated < 1 or not self.slice_mm > 0:
-            raise UsageError(f"--simulated {self.simulated} and --slice-mm {self.slice_mm} must be over 0")
+        if self.simulated < 1:
+            raise UsageError(f"--simulated is {self.simulated}; it must be 1 or more")
+        if not SLICES_MM[0] <= self.slice_mm <= SLICES_MM[1]:
+            text = f"--slice-mm is {self.slice_mm:g}; it must be from {SLICES_MM[0]:g} to {SLICES_MM[1]:g}"
+            raise UsageError(f"{text}, as slices of chests are")
+        if self.out is not None:
+            # Now, not after an hour of work.
+            self.out.mkdir(parents=True, exist_ok=True)
         found = [one for path in self.masks for one in files(existing(path))]
         from cascade.bench import table
         from cascade.bench.emboli import compare, draw, of_patients, simulated

@@ -97,7 +97,7 @@ class Program:
     def _parse(self, arguments: list[str]) -> Command:
         first = self.commands.get(arguments[0]) if arguments else None
         if first is not None and "overrides" in {field.name for field in fields(first)}:
-            flags = {f"--{field.name}" for field in fields(first) if isinstance(field.default, bool)}
+            flags = {f"--{field.name.replace('_', '-')}" for field in fields(first) if isinstance(field.default, bool)}
             arguments = settings_first(arguments, flags | FLAGS)
         command: Command = tyro.extras.subcommand_cli_from_dict(
             dict(self.commands),
@@ -113,11 +113,11 @@ def settings_first(arguments: Sequence[str], flags: Set[str]) -> list[str]:
     """A command line with its `KEY=VALUE` right behind the command's name.
 
     They may stand anywhere: behind `--data A B` they would be taken for folders. What follows an option is its value,
-    unless the option is one of the flags, which take none.
+    unless the option is one of the flags, which take none, or has its value in the same word (`--out=RUN`).
     """
     command, *rest = arguments
     moved = [
-        SETTING.match(text) is not None and (not before.startswith("-") or before in flags)
+        SETTING.match(text) is not None and (not before.startswith("-") or before in flags or "=" in before)
         for before, text in pairwise([command, *rest])
     ]
     settings, others = ([text for text, one in zip(rest, moved, strict=True) if one is side] for side in (True, False))

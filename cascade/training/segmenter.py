@@ -86,7 +86,7 @@ def train_segmenter(
 
     Raises:
         UsageError: A patient stands on both sides of the split, the run folder is not new (or, to resume, no run), or
-            the network does not take what the stage cuts.
+            the network does not take what the stage cuts, or the bundle's other networks learned from other views.
         InputError: No case says anything of its voxels.
     """
     if not resume:

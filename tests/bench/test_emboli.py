@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import json
+import time
 from pathlib import Path
 
 import nibabel
@@ -47,8 +49,23 @@ def test_a_mask_is_measured_along_the_patient_however_it_is_stored(tmp_path: Pat
     assert found == burden(two_pieces(), (2.0, 0.5, 0.5))
 
 
-def test_a_file_that_is_no_mask_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "P.nii.gz").write_bytes(b"no mask")
+def broken(kind: str) -> bytes:
+    """The bytes of a file that is no mask: none at all, one cut off, one with a hole, one of four axes."""
+    mask = np.random.default_rng(0).integers(0, 2, (20, 20, 20, 2) if kind == "four axes" else (20, 20, 20))
+    whole = gzip.compress(nibabel.Nifti1Image(mask.astype(np.uint8), np.eye(4)).to_bytes())
+    half = len(whole) // 2
+    return {
+        "no mask": b"no mask",
+        "empty": b"",
+        "cut off": whole[:half],
+        "with a hole": whole[:half] + bytes(20) + whole[half + 20 :],
+        "four axes": whole,
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["no mask", "empty", "cut off", "with a hole", "four axes"])
+def test_a_file_that_is_no_mask_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "P.nii.gz").write_bytes(broken(kind))
     with pytest.raises(InputError, match=r"P\.nii\.gz"):
         list(of_patients([tmp_path / "P.nii.gz"]))
 
@@ -77,3 +94,18 @@ def test_the_command_puts_simulated_emboli_beside_those_of_patients(tmp_path: Pa
 def test_a_folder_without_emboli_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["emboli", str(tmp_path), "--simulated", "1"]) == 2
     assert "none of the 0 masks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--simulated", "0"), ("--slice-mm", "0.01"), ("--slice-mm", "nan")])
+def test_counts_and_slices_that_no_study_has_are_refused(
+    tmp_path: Path, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["emboli", str(tmp_path), option, value]) == 2
+    assert f"{option} is {value}" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    began = time.monotonic()
+    assert main(["emboli", str(tmp_path), "-o", str(tmp_path / "taken")]) == 3
+    assert time.monotonic() - began < 20

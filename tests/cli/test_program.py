@@ -74,6 +74,7 @@ def test_a_wrong_call_exits_2_and_prints_nothing_on_stdout(arguments: list[str],
         ("segmenter --data a=b C -o x=y", "segmenter --data a=b C -o x=y"),
         ("segmenter --data /d/a=b", "segmenter --data /d/a=b"),
         ("segmenter -q a=1 b.c=2 --data A", "segmenter a=1 b.c=2 -q --data A"),
+        ("segmenter a=1 --out=RUN b=2 --data A", "segmenter a=1 b=2 --out=RUN --data A"),
         ("segmenter --beside a=1 --data A b=2", "segmenter a=1 b=2 --beside --data A"),
     ],
 )

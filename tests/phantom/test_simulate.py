@@ -62,8 +62,10 @@ def test_slices_know_where_clots_are(positive: Simulated) -> None:
 
 
 def test_a_study_without_emboli_has_an_empty_truth(anatomy: Anatomy) -> None:
-    made = simulate(dataclasses.replace(SMALL, positive=0.0), 3, anatomy)
+    config = dataclasses.replace(SMALL, positive=0.0)
+    made = simulate(config, 3, anatomy)
     assert not made.truth.mask().any()
+    assert not outline(config, 3, anatomy)[0].any()
     assert made.truth.lesions == ()
     assert made.truth.exam is not None
     assert made.truth.exam.decision == "negative"

@@ -169,7 +169,7 @@ def test_a_network_that_answers_twice_in_training_learns_from_the_mean_of_both(t
     pair, target = Pair(), torch.zeros(3, 1, 16, 16)
     answers = pair(torch.zeros(3, 1, 16, 16))
     losses = [float(bce(one.detach(), target)) for one in answers]
-    assert float(of_all(bce, answers, target)) == pytest.approx(sum(losses) / 2)
+    assert of_all(bce, answers, target).item() == pytest.approx(sum(losses) / 2)
     seeded(PLAN)
     began = {name: tensor.clone() for name, tensor in Pair().state_dict().items()}
     seeded(PLAN)
