@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cascade.bench.froc import RATES, SIZES, Marks, marks, sensitivity_with_interval
 from cascade.bench.metrics import Score, score
 from cascade.bench.statistics import Summary, summarise
 from cascade.cascade import Cascade
@@ -28,6 +29,7 @@ class Row:
     study: str
     variant: str
     score: Score
+    marks: Marks | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Flat and JSON-ready, for a table."""
@@ -79,7 +81,8 @@ def measure(cascade: Cascade, cases: Iterable[Opened], members: bool = False) ->
     """
     variants: dict[str, Cascade] = {ENSEMBLE: cascade, **(alone(cascade) if members else {})}
     for name, study, truth in cases:
-        yield [Row(name, variant, score(answer(study), truth)) for variant, answer in variants.items()]
+        answers = ((variant, answer(study)) for variant, answer in variants.items())
+        yield [Row(name, variant, score(answer, truth), marks(answer, truth)) for variant, answer in answers]
 
 
 def alone(cascade: Cascade) -> dict[str, Cascade]:
@@ -100,3 +103,21 @@ def summaries(rows: Iterable[Row]) -> dict[str, Summary]:
     for row in rows:
         by_variant.setdefault(row.variant, []).append(row.score)
     return {variant: summarise(scores) for variant, scores in by_variant.items()}
+
+
+def froc(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Share of clots found at so many false lesions a study, of each variant, by size of the clots."""
+    by_variant: dict[str, list[Marks]] = {}
+    for row in rows:
+        if row.marks is not None:
+            by_variant.setdefault(row.variant, []).append(row.marks)
+    table = []
+    for variant, studies in by_variant.items():
+        for name, least, under in SIZES:
+            clots = sum(int(((some.clots_mm3 >= least) & (some.clots_mm3 < under)).sum()) for some in studies)
+            if clots:
+                figures = {
+                    f"at {rate:g}": str(sensitivity_with_interval(studies, rate, least, under)) for rate in RATES
+                }
+                table.append({"variant": variant, "size": name, "clots": clots, **figures})
+    return table

@@ -68,7 +68,7 @@ class Accuracy(Command):
             existing(folder)
         from cascade import Cascade
         from cascade.bench import table
-        from cascade.bench.accuracy import Row, measure, summaries
+        from cascade.bench.accuracy import Row, froc, measure, summaries
 
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         rows: list[Row] = []
@@ -77,12 +77,14 @@ class Accuracy(Command):
                 rows += some
                 if progress is not None:
                     progress("studies", done, done)
-        figures = summaries(rows)
+        figures, by_size = summaries(rows), froc(rows)
         if self.out is not None:
-            more = {"figures": {variant: summary.as_dict() for variant, summary in figures.items()}}
+            more = {"figures": {variant: summary.as_dict() for variant, summary in figures.items()}, "froc": by_size}
             table.write(self.out, "accuracy", [row.as_dict() for row in rows], more)
         table.show("Studies", [brief(row) for row in rows])
         table.show("Figures, with 95 % intervals", [{"variant": v, **plain(s)} for v, s in figures.items()])
+        if by_size:
+            table.show("Share of clots found, by false lesions a study", by_size)
         return OK
 
     def _cases(self, seeds: Sequence[int]) -> Iterator[Opened]:
