@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cascade.errors import UsageError
+from detectors.steps import Noted, StepWatch
 from detectors.ultralytics_door import quiet_ultralytics, trainer
 
 Told = Callable[[int, int, Mapping[str, float]], None]
@@ -24,7 +25,7 @@ KEPT = "kept.pt"
 
 
 def run_trainer(
-    run_dir: Path, yaml: str, arguments: Mapping[str, Any], told: Told | None = None
+    run_dir: Path, yaml: str, arguments: Mapping[str, Any], told: Told | None = None, noted: Noted = lambda _: None
 ) -> tuple[Any, dict[str, float]]:
     """Train on the run's pictures to the end, from wherever the run stands.
 
@@ -33,6 +34,7 @@ def run_trainer(
         yaml: Description of the network.
         arguments: What the trainer is told.
         told: Told of every epoch.
+        noted: Told of every step.
 
     Returns:
         The best model, as Ultralytics builds it, and its mAP on the validation pictures.
@@ -58,9 +60,14 @@ def run_trainer(
 
     model.add_callback("on_fit_epoch_end", epoch)
     model.add_callback("on_model_save", lambda one: keep(one.last))
+    watch = StepWatch(noted)
+    for event, call in watch.callbacks().items():
+        model.add_callback(event, call)
+    # For several GPUs it starts processes that import their trainer by name, and none of them calls back.
+    alone = "," not in str(arguments["device"])
     # It draws its bars on stdout, which is for data.
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        model.train(data=str(run_dir / "pictures" / "data.yaml"), **asked)
+        model.train(watch.trainer() if alone else None, data=str(run_dir / "pictures" / "data.yaml"), **asked)
     return model.model, figures_of(model.trainer.metrics)
 
 

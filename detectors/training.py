@@ -21,6 +21,7 @@ from cascade.errors import UsageError
 from cascade.study import Study
 from detectors.lung_detector import LABELS, LungDetector, LungDetectorConfig
 from detectors.pictures import Labels, Looks, Picture, pictures, plain
+from detectors.steps import Noted
 from detectors.trainer import Told, run_trainer
 from detectors.ultralytics_door import check
 
@@ -105,6 +106,7 @@ def train_detector(
     *,
     resume: bool = False,
     told: Told | None = None,
+    noted: Noted = lambda _: None,
 ) -> TrainedDetector:
     """Train a detector from random weights.
 
@@ -117,6 +119,7 @@ def train_detector(
         resume: Go on with the run in the folder, by the trainer's own means; one that was killed within an epoch
             begins that epoch again.
         told: Told of every epoch.
+        noted: Told of every step.
 
     Raises:
         UsageError: A set gives no pictures, or the folder holds a run already.
@@ -138,7 +141,7 @@ def train_detector(
             raise
     counts = json.loads((pictures_dir / "counts.json").read_text())
     threads = os.environ.get("OMP_NUM_THREADS")
-    model, metrics = run_trainer(run_dir, training.yaml, arguments(run_dir, config, training), told)
+    model, metrics = run_trainer(run_dir, training.yaml, arguments(run_dir, config, training), told, noted)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = threads
     state = {f"body.{key}": value.detach().float().cpu().numpy() for key, value in model.state_dict().items()}

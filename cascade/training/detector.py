@@ -18,14 +18,17 @@ from cascade.training.datasets import open_cases
 from cascade.training.datasets.lung_boxes import sides
 from cascade.training.examples import Example, draw_examples
 from cascade.training.finish import Say, finish
+from cascade.training.memory import memory_mb
 from cascade.training.monitors import draw_results, events, write_events
-from cascade.training.run import refuse_used, sources, write_args, write_table
+from cascade.training.run import append_rows, cut_table, refuse_used, sources, write_args, write_table
 from cascade.weights_file import pack
 from detectors.lung_detector import LungDetectorConfig, from_rows
 from detectors.training import DetectorTraining, Labelled, train_detector
 
 _WHOLE = 10
 """Slices from which on a study is a chest, in which lungs can be found by threshold."""
+_FLUSHED = 20
+"""Steps that are written to their table at once."""
 
 
 def train_lung_detector(
@@ -70,10 +73,19 @@ def train_lung_detector(
     def told(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
         say(f"epoch {epoch} of {epochs}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 
+    steps = _Steps(out / "steps.csv", training.device)
     try:
         trained = train_detector(
-            _studies(data, dataset), _studies(validation, dataset), out, config, training, resume=resume, told=told
+            _studies(data, dataset),
+            _studies(validation, dataset),
+            out,
+            config,
+            training,
+            resume=resume,
+            told=told,
+            noted=steps.note,
         )
+        steps.flush()
     except BaseException:
         # Without its pictures nothing was begun, and nothing is left.
         if not resume and not (out / "pictures").exists():
@@ -125,6 +137,31 @@ def containment(bundle: Bundle, studies: Iterable[Labelled], most: int = 4) -> t
         if found:
             shares.append(inside / found)
     return (float(np.mean(shares)) if shares else 0.0), examples
+
+
+class _Steps:
+    """Writes the trainer's steps to a table, some at a time. Steps that are done again, after a stop, count once."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        import torch
+
+        self._path, self._device = path, torch.device("cpu" if device == "cpu" else "cuda")
+        self._rows: list[Mapping[str, float]] = []
+        self._begun = False
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        self._rows.append({**figures, **memory_mb(self._device)})
+        if len(self._rows) >= _FLUSHED:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._rows:
+            return
+        if not self._begun:
+            cut_table(self._path, int(self._rows[0]["step"]) - 1)
+            self._begun = True
+        append_rows(self._path, self._rows)
+        self._rows = []
 
 
 def _show(out: Path) -> None:

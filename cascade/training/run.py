@@ -101,8 +101,8 @@ class Run:
         self._start = time.monotonic() - progress.seconds
         if not self._leads:
             return
-        self._epochs = _cut(self.folder / "results.csv", progress.step)
-        steps = _cut(self.folder / "steps.csv", progress.step - 1)
+        self._epochs = cut_table(self.folder / "results.csv", progress.step)
+        steps = cut_table(self.folder / "steps.csv", progress.step - 1)
         since = self._epochs[-1]["step"] if self._epochs else 0
         self._steps = [row for row in steps if row["step"] >= since]
 
@@ -125,7 +125,7 @@ class Run:
         self._pending = []
         self._steps += rows
         if self._leads:
-            _append(self.folder / "steps.csv", rows)
+            append_rows(self.folder / "steps.csv", rows)
             if self._watch is not None:
                 recent = {"loss": _mean([row["loss"] for row in rows]), "rate": rows[-1]["learning_rate"]}
                 self._watch(int(rows[-1]["step"]) + 1, planned, recent, False)
@@ -147,7 +147,7 @@ class Run:
             **verdict.figures,
         }
         self._epochs.append(row)
-        _append(self.folder / "results.csv", [row])
+        append_rows(self.folder / "results.csv", [row])
         draw_results(self.folder / "results.png", self._epochs)
         draw_epoch(self.folder / "plots", steps, self._epochs, verdict)
         self._tell(row)
@@ -290,7 +290,7 @@ def refuse_unless_begun(folder: Path) -> None:
         raise UsageError(f"the run {folder} has ended; its bundle is {folder / 'bundle'}", "E_RESUME")
 
 
-def _cut(path: Path, last: int) -> list[dict[str, float]]:
+def cut_table(path: Path, last: int) -> list[dict[str, float]]:
     """Take the rows after a step from a table; returns those that stay."""
     if not path.exists():
         return []
@@ -303,7 +303,7 @@ def _cut(path: Path, last: int) -> list[dict[str, float]]:
         return []
     temporary = path.with_suffix(".tmp")
     temporary.unlink(missing_ok=True)
-    _append(temporary, rows)
+    append_rows(temporary, rows)
     temporary.replace(path)
     return [{name: float(value) for name, value in row.items()} for row in rows]
 
@@ -321,7 +321,7 @@ def _numbers(values: list[float | torch.Tensor]) -> list[Any]:
     return values
 
 
-def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows at the end of a table, which begins with their names."""
     new = not path.exists()
     with path.open("a", newline="") as file:

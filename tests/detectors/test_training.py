@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -83,6 +84,20 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 def test_no_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no pictures"):
         train_detector([], [], tmp_path / "run")
+
+
+def test_every_step_of_the_trainer_is_told_with_its_gradients(tmp_path: Path) -> None:
+    steps: list[Mapping[str, float]] = []
+    one, two = (chest(seed=seed)[0] for seed in range(2))
+    small = DetectorTraining(epochs=3, batch=4, looks=2, stride_mm=10)
+    train_detector([(one, None)], [(two, None)], tmp_path / "run", SMALL, small, noted=steps.append)
+    assert [step["step"] for step in steps] == list(range(len(steps)))
+    assert len(steps) >= 2
+    for step in steps:
+        assert 0 < step["clipped_norm"] <= min(step["gradient_norm"], 10.0)
+        assert step["loss"] > 0
+        assert 0 <= step["data_seconds"] < step["seconds"]
+    assert len({step["learning_rate"] for step in steps}) > 1
 
 
 SCRIPT = """

@@ -151,6 +151,8 @@ def test_a_detector_that_is_killed_and_resumed_is_as_good_as_one_that_was_not(tm
     assert process.exitcode == 0
     ends = [told(tmp_path / name / "results.csv") for name in ("whole", "killed")]
     assert [row["epoch"] for row in ends[0]] == [row["epoch"] for row in ends[1]]
+    steps = [[row["step"] for row in told(tmp_path / name / "steps.csv")] for name in ("whole", "killed")]
+    assert steps[0] == steps[1]
     best = [max(float(row["mAP50(B)"]) for row in rows) for rows in ends]
     assert best[0] > 0.5
     assert abs(best[0] - best[1]) <= 0.02
