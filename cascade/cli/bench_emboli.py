@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.options import existing
+from cascade.cli.options import OptionalOut, existing, not_negative, to_fill
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
@@ -40,7 +40,7 @@ class Emboli(Command):
     anatomy: Annotated[Path | None, arg(metavar="FOLDER")] = None
     split: str = ""
     slice_mm: float = 1.0
-    out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")] = None
+    out: OptionalOut = None
 
     def run(self) -> int:
         """Measure both, print the table."""
@@ -49,9 +49,8 @@ class Emboli(Command):
         if not SLICES_MM[0] <= self.slice_mm <= SLICES_MM[1]:
             text = f"--slice-mm is {self.slice_mm:g}; it must be from {SLICES_MM[0]:g} to {SLICES_MM[1]:g}"
             raise UsageError(f"{text}, as slices of chests are")
-        if self.out is not None:
-            # Now, not after an hour of work.
-            self.out.mkdir(parents=True, exist_ok=True)
+        not_negative(seed=self.seed)
+        to_fill(self.out)
         found = [one for path in self.masks for one in files(existing(path))]
         from cascade.bench import table
         from cascade.bench.emboli import compare, draw, of_patients, simulated

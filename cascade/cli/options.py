@@ -11,6 +11,7 @@ from cascade.errors import InputError, UsageError
 from cascade.registry import nearest
 
 Out = Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+OptionalOut = Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")]
 Device = Annotated[str, arg(aliases=["-d"], metavar="DEVICE")]
 Runtime = Literal["auto", "torch", "openvino", "openvino-bf16"]
 Studies = Positional[Annotated[tuple[Path, ...], arg(metavar="STUDY [STUDY ...]")]]
@@ -57,6 +58,21 @@ def existing(path: Path, wanted: str = "the path of what is there") -> Path:
         )
         raise InputError("E_NOT_FOUND", f"{path} does not exist; give {wanted}{hint}")
     return path
+
+
+def to_fill(folder: Path | None) -> None:
+    """Make the folder for results, where one was asked for: now, not after an hour of work.
+
+    Raises:
+        UsageError: It cannot be made, or is a file.
+    """
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"results cannot go to {folder} ({error.strerror or error}); give another folder with -o"
+        raise UsageError(text, "E_OUTPUT") from error
 
 
 def not_negative(**numbers: int) -> None:

@@ -105,9 +105,14 @@ class Simulate(Command):
             UsageError: An option goes with --onto, and it is not given, or the other way round.
         """
         if self.onto is None:
-            if self.arteries is not None:
-                raise UsageError("--arteries belongs to a study that is painted onto; name it with --onto STUDY")
+            for name in ("arteries", "bundle"):
+                if getattr(self, name) is not None:
+                    raise UsageError(f"--{name} belongs to a study that is painted onto; name it with --onto STUDY")
             return
+        if self.workers > 1:
+            raise UsageError("--onto paints one study after another, in one process; leave --workers out")
+        if self.bundle is not None and self.arteries is not None:
+            raise UsageError("--arteries says where the arteries are, so no network looks for them; leave --bundle out")
         if self.anatomy is not None:
             raise UsageError("--onto paints into the study's own arteries; leave --anatomy out")
         if ranges.get("positive") == 0.0:
@@ -208,9 +213,11 @@ def anatomies(path: Path | None, split: str) -> list[Path]:
 
     Raises:
         InputError: There are none.
-        UsageError: A split was asked for, and the folder has no split.csv.
+        UsageError: A split was asked for without label maps, or of a folder without split.csv.
     """
     if path is None:
+        if split:
+            raise UsageError(f"--split {split} chooses among label maps; give their folder with --anatomy")
         return []
     existing(path)
     if path.is_file():

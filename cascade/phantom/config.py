@@ -5,10 +5,42 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 
 from cascade.phantom.errors import PhantomError
 
 Range = tuple[float, float]
+
+CHANCE = (0.0, 1.0)
+LIMITS: Mapping[str, Range] = {
+    "canvas_mm": (0.4, 4.0),
+    "matrix": (32, 2048),
+    "emboli": (0, 50),
+    "burden_ml": (0.001, 500.0),
+    "clot_hu": (-100.0, 300.0),
+    "widening": (0.0, 1.0),
+    "contrast_hu": (0.0, 3000.0),
+    "cava_hu": (0.0, 3000.0),
+    "pixel_mm": (0.2, 4.0),
+    "fov_mm": (100.0, 1000.0),
+    "slice_mm": (0.3, 20.0),
+    "slice_weights": (0.0, 1e6),
+    "thickness": (0.1, 5.0),
+    "noise_hu": (0.1, 500.0),
+    "alike": (0.0, 0.95),
+    "texture": (0.0, 5.0),
+    "scale": (0.5, 2.0),
+    "bend_mm": (0.0, 30.0),
+    "rotation_deg": (0.0, 45.0),
+    "crop_mm": (0.0, 400.0),
+    "fat_mm": (0.0, 120.0),
+    "mimics": (0.0, 10.0),
+    "nodes": (0, 60),
+    "devices": (0.0, 4.0),
+}
+"""Least and most of each setting; the others are chances."""
+_ORDERED = ("Range", "tuple[int, int]")
+"""Types whose first number is the lower one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +93,7 @@ class Simulation:
         streaks: Chance of streaks from dense contrast in the cava.
         emphysema: Chance of emphysema.
         fibrosis: Chance of a net of scars in the outer lung.
-        devices: Chance of a central line; leads, wires and clips come half as often.
+        devices: Chance of a central line; leads, wires and clips come half as often (over 1, up to 4, they are surer).
         table: Chance that the table shows.
     """
 
@@ -112,19 +144,26 @@ class Simulation:
     table: float = 0.7
 
     def __post_init__(self) -> None:
-        """Refuse a config that nothing can be drawn from."""
-        if not 0.4 <= self.canvas_mm <= 4.0:
-            raise PhantomError(f"canvas_mm is {self.canvas_mm}; expected 0.4 to 4.0 mm")
-        if not 32 <= self.matrix <= 2048:
-            raise PhantomError(f"matrix is {self.matrix}; expected 32 to 2048 pixels")
-        if not 0 <= self.emboli[0] <= self.emboli[1]:
-            raise PhantomError(f"emboli is {self.emboli}; expected fewest <= most, none negative")
-        if len(self.slice_mm) != len(self.slice_weights) or min(self.slice_mm) <= 0:
-            raise PhantomError("slice_mm needs one weight each in slice_weights, and distances above 0 mm")
+        """Refuse a config that nothing can be drawn from.
+
+        Raises:
+            PhantomError: A number lies beyond its limits, is none, or two contradict each other.
+        """
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if str(field.type) == "Range" and value[0] > value[1]:
-                raise PhantomError(f"{field.name} is {value}; expected low <= high")
+            self._hold(field.name, ordered=str(field.type) in _ORDERED)
+        if len(self.slice_mm) != len(self.slice_weights) or not self.slice_mm:
+            raise PhantomError("slice_mm needs one weight each in slice_weights, and at least one distance")
+        for name in ("slice_weights", "timing"):
+            if not sum(getattr(self, name)) > 0:
+                raise PhantomError(f"{name} is {getattr(self, name)}; expected at least one chance above 0")
+
+    def _hold(self, name: str, ordered: bool) -> None:
+        value, (low, high) = getattr(self, name), LIMITS.get(name, CHANCE)
+        # A NaN lies within no limits.
+        if not all(low <= number <= high for number in (value if isinstance(value, tuple) else (value,))):
+            raise PhantomError(f"{name} is {value}; expected {low:g} to {high:g}")
+        if ordered and value[0] > value[1]:
+            raise PhantomError(f"{name} is {value}; expected low <= high")
 
     def digest(self) -> str:
         """First 16 hex digits of SHA-256 over the config, to name what a study was drawn from."""

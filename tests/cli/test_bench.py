@@ -49,3 +49,33 @@ def test_a_run_that_fails_says_why(tmp_path: Path, bundle: Path):
 def test_the_timed_study_has_exactly_so_many_slices(tmp_path: Path):
     study = read(simulated_study(tmp_path, 300))
     assert study.hu.shape == (300, 512, 512)
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["accuracy"], "nothing to measure"),
+        (["realism"], "nothing to look at"),
+        (["realism", "--simulated", "-3"], "--simulated is -3"),
+        (["realism", "--simulated", "1", "--split", "train"], "give their folder with --anatomy"),
+        (["sheets", "--simulated", "0", "-o", "OUT"], "nothing to look at"),
+        (["sheets", "--seed", "-1", "-o", "OUT"], "--seed is -1"),
+        (["sheets", "--size", "3", "-o", "OUT"], "--size is 3"),
+        (["sheets", "--real", "ABSENT", "-o", "OUT"], "ABSENT does not exist"),
+        (["emboli", "FILE", "--simulated", "0"], "--simulated is 0"),
+        (["emboli", "FILE", "--seed", "-1"], "--seed is -1"),
+        (["emboli", "FILE", "-o", "FILE"], "results cannot go to"),
+        (["realism", "--simulated", "1", "-o", "FILE"], "results cannot go to"),
+        (["accuracy", "--seeds", "0", "-o", "FILE"], "results cannot go to"),
+        (["speed", "-o", "FILE"], "results cannot go to"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_the_work(
+    command: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "FILE").write_bytes(b"")
+    assert main([str(tmp_path / word) if word in ("FILE", "OUT") else word for word in command]) in (2, 3)
+    told = capsys.readouterr()
+    assert sentence in told.err
+    assert not told.out
+    assert not (tmp_path / "OUT").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cascade.cli import main
-from cascade.cli.bench import numbers
+from cascade.cli.bench_accuracy import numbers
 from cascade.cli.options import existing, formats, stem
 from cascade.cli.overrides import override, parsed
 from cascade.cli.simulate import anatomies, emboli_range, patient_of

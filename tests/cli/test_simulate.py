@@ -75,6 +75,10 @@ def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.Capt
     ("options", "told"),
     [
         (["--arteries", "{0}"], "name it with --onto STUDY"),
+        (["--bundle", "{0}"], "name it with --onto STUDY"),
+        (["--split", "train"], "give their folder with --anatomy"),
+        (["--onto", "{0}", "--workers", "2"], "leave --workers out"),
+        (["--onto", "{0}", "--arteries", "{0}", "--bundle", "{0}"], "leave --bundle out"),
         (["--onto", "{0}", "--anatomy", "{0}"], "leave --anatomy out"),
         (["--onto", "{0}", "--emboli", "0"], "leave --emboli 0 out"),
     ],
