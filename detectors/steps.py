@@ -41,16 +41,13 @@ class StepWatch:
         from torch.nn.utils import get_total_norm
         from ultralytics.models.yolo.detect import DetectionTrainer
 
-        watch = self
+        def optimizer_step(one: Any) -> None:
+            norm = float(get_total_norm([p.grad for p in one.model.parameters() if p.grad is not None]))
+            rate, step = float(one.optimizer.param_groups[0]["lr"]), int(one.ema.updates)
+            DetectionTrainer.optimizer_step(one)  # type: ignore[no-untyped-call]  # no types there
+            self._stepped(step, float(one.loss.detach().sum()), rate, norm)
 
-        class Watched(DetectionTrainer):
-            def optimizer_step(self) -> None:
-                norm = float(get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None]))
-                rate, step = float(self.optimizer.param_groups[0]["lr"]), int(self.ema.updates)
-                super().optimizer_step()  # type: ignore[no-untyped-call]  # no types there
-                watch._stepped(step, float(self.loss.detach().sum()), rate, norm)
-
-        return Watched
+        return type("Watched", (DetectionTrainer,), {"optimizer_step": optimizer_step})
 
     def _epoch(self, _: Any) -> None:
         # What was judged between two epochs is no step's time.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from cascade.config import from_json
 from cascade.errors import InputError
-from cascade.phantom import Simulated, Simulation, load, simulate
+from cascade.phantom import PhantomError, Simulated, Simulation, load, simulate
 from cascade.training.case import Case
 
 
@@ -59,12 +60,30 @@ class FrozenSet:
                 config=dict(told.get("config") or {}),
                 truth_sha256={int(seed): sha for seed, sha in (told.get("truth_sha256") or {}).items()},
             )
-            from_json(Simulation, made.config, "config")
-            if len(made.positive) != len(made.negative):
-                raise ValueError(f"{len(made.positive)} studies with and {len(made.negative)} without emboli")
+            made._hold()
             return made
-        except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+        except KeyError as error:
+            raise InputError("E_NO_DATASET", f"{path.name} does not describe a frozen set: it lacks {error}") from error
+        except (TypeError, ValueError, AttributeError, OSError, yaml.YAMLError, PhantomError) as error:
             raise InputError("E_NO_DATASET", f"{path.name} does not describe a frozen set: {error}") from error
+
+    def _hold(self) -> None:
+        """Refuse what is no set.
+
+        Raises:
+            ValueError: Names are no names, seeds repeat or are none, or a hash is none, or of a study not in the set.
+            PhantomError: Nothing can be simulated with the config.
+        """
+        if not (isinstance(self.name, str) and isinstance(self.split, str)):
+            raise ValueError(f"name and split must be names, got {self.name!r} and {self.split!r}")
+        if not self.positive or len(self.positive) != len(self.negative):
+            raise ValueError(f"{len(self.positive)} studies with and {len(self.negative)} without emboli")
+        if len({*self.seeds}) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("its seeds repeat or are under 0")
+        for seed, sha in self.truth_sha256.items():
+            if seed not in self.seeds or not re.fullmatch("[0-9a-f]{64}", str(sha)):
+                raise ValueError(f"truth_sha256 of {seed} is no SHA-256 of one of its studies")
+        from_json(Simulation, self.config, "config")
 
     @property
     def seeds(self) -> tuple[int, ...]:

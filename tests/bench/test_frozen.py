@@ -31,6 +31,14 @@ def test_a_set_takes_its_seeds_in_turn(tmp_path: Path):
         {"config": {"slice_mm": "thin"}},
         {"seeds": {"positive": [0, 2], "negative": [10, 15]}},
         {"truth_sha256": ["a"]},
+        {"truth_sha256": {0: "abc"}},
+        {"truth_sha256": {7: 64 * "a"}},
+        {"seeds": {"positive": [0, 2], "negative": [1, 3]}},
+        {"seeds": {"positive": [0, 0], "negative": [1, 1]}},
+        {"seeds": {"positive": [-2, 0], "negative": [1, 3]}},
+        {"seeds": {"positive": 3}},
+        {"config": {"noise_hu": [-1.0, 2.0]}},
+        {"name": 3},
     ],
 )
 def test_a_file_that_describes_no_set_is_refused_before_a_study_is_made(tmp_path: Path, changes: dict[str, Any]):
@@ -64,3 +72,9 @@ def test_every_frozen_file_describes_a_set_and_robustness_takes_its_studies_from
         assert set(one.positive) <= set(test.positive)
         assert set(one.negative) <= set(test.negative)
         assert one.config
+
+
+def test_what_a_file_lacks_is_named(tmp_path: Path):
+    (tmp_path / "set.yaml").write_text("name: small\nsplit: test\n")
+    with pytest.raises(InputError, match="it lacks 'seeds'"):
+        FrozenSet.read(tmp_path / "set.yaml")
