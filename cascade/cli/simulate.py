@@ -130,13 +130,15 @@ class Simulate(Command):
     def _painted(self, out: Path, config: Simulation, seeds: range) -> Iterator[Row]:
         from cascade.cli.simulated_set import row, write_study
         from cascade.phantom.onto import find_arteries, paint_onto
+        from cascade.phantom.truth import rows_of
 
         onto = self.onto or Path()
         study, known, found = self._scan(onto)
         arteries = find_arteries(study, found, known.embolus)
         for seed in seeds:
             painted, truth = paint_onto(study, known, arteries, config, seed)
-            facts = {"seed": seed, "anatomy": f"onto-{patient_of(onto)}", "config": config.digest()}
+            facts: dict[str, Any] = {"seed": seed, "anatomy": f"onto-{patient_of(onto)}", "config": config.digest()}
+            facts["lesions"] = rows_of(truth.lesions or ())
             name = f"seed-{seed:05d}"
             write_study(out / name, self.format, painted, truth, facts)
             yield row(name, self.split, painted, truth, facts)

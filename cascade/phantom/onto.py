@@ -9,7 +9,7 @@ The idea of training on clots painted into real vessels: SPTA (Pulmonary-Embolis
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import cc3d
 import numpy as np
@@ -135,7 +135,7 @@ def paint_onto(
 
     hu = np.array(study.hu)
     mask = np.zeros(hu.shape, np.uint8)
-    labels = np.zeros(hu.shape, np.uint8)
+    labels: NDArray[np.unsignedinteger[Any]] = np.zeros(hu.shape, np.uint8)
     corner, shape = arteries.first, _study_shape(change.shape, arteries.zoom, arteries.first, hu.shape)
     part = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
     hu[part] = np.clip(np.rint(hu[part] + _to_study(change, arteries.zoom, shape)), -1024, 3071)
@@ -149,7 +149,7 @@ def paint_onto(
         drawn = truth.embolus.full(hu.shape) > 0
         own = cc3d.connected_components(drawn.astype(np.uint8), connectivity=26)
         mask[drawn] = 255
-        labels = np.where(own > 0, own + int(labels.max()), labels).astype(np.uint8)
+        labels = np.where(own > 0, own + int(labels.max()), labels).astype(np.uint32)
     right, left = _halves(truth, hu.shape)
     lesions, labels = lesions_of(study.grid, labels, {c.number: c.place for c in clots}, right, left)
     everything = Box(0, hu.shape[0], 0, hu.shape[1], 0, hu.shape[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,10 +80,14 @@ def findings(
             chest=True, lung_ml=float(lung.sum() * grid.voxel_mm3 / 1000), contrast_hu=contrast_hu, noise_hu=noise_hu
         ),
     )
-    rows = [
+    return truth, rows_of(lesions)
+
+
+def rows_of(lesions: Iterable[Lesion]) -> list[dict[str, Any]]:
+    """Lesions as exam.json lists them."""
+    return [
         {"number": n.number, "volume_mm3": round(n.volume_mm3, 2), "place": n.place, "side": n.side} for n in lesions
     ]
-    return truth, rows
 
 
 def sides(labels: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -106,11 +110,11 @@ def sides(labels: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool
 
 def lesions_of(
     grid: Grid,
-    instance: NDArray[np.uint8],
+    instance: NDArray[np.unsignedinteger[Any]],
     places: Mapping[int, str],
     right: NDArray[np.bool_],
     left: NDArray[np.bool_],
-) -> tuple[list[Lesion], NDArray[np.uint8]]:
+) -> tuple[list[Lesion], NDArray[np.unsignedinteger[Any]]]:
     """Lesions by falling volume, and the map numbered like them.
 
     Args:
@@ -120,9 +124,10 @@ def lesions_of(
         right: The right lung `[z, y, x]`, or what lies right of the middle.
         left: The left lung, likewise.
     """
-    counts = np.bincount(instance.ravel(), minlength=256)
+    counts = np.bincount(instance.ravel())
     numbers = sorted((int(n) for n in np.flatnonzero(counts) if n), key=lambda n: (-int(counts[n]), n))
-    renumber = np.zeros(256, np.uint8)
+    # A reader's outlines may be of more pieces than a byte counts.
+    renumber = np.zeros(len(counts), np.uint8 if len(numbers) < 256 else np.uint16)
     found = ndimage.find_objects(instance)
     lesions = []
     for new, old in enumerate(numbers, start=1):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -114,6 +115,8 @@ def test_clots_are_painted_into_a_scan_that_is_one_file(scan: tuple[Path, Path],
     before, after = read(ct), read(out / "seed-00000" / "ct.nii.gz")
     clots = Findings.read(out / "seed-00000" / "truth").mask()
     assert clots.any()
+    told = json.loads((out / "seed-00000" / "truth" / "exam.json").read_text())["lesions"]
+    assert sum(row["volume_mm3"] for row in told) == pytest.approx(clots.sum() * after.grid.voxel_mm3, rel=1e-3)
     assert after.hu[clots].mean() < before.hu[clots].mean() - 100
 
 

@@ -56,6 +56,18 @@ def test_painted_clots_keep_away_from_outlined_ones_and_the_truth_holds_both() -
     assert sum(lesion.voxels for lesion in truth.lesions) == np.count_nonzero(truth.mask())
 
 
+def test_a_readers_outlines_of_more_pieces_than_a_byte_counts_are_kept_apart() -> None:
+    study, arteries = scan()
+    specks = np.zeros(study.grid.shape, np.uint8)
+    specks[2:54:4, 2:110:5, 2:30:9] = 255
+    assert np.count_nonzero(specks) > 600
+    known = Findings(study.grid, embolus=Field(specks, arteries.box))
+    _, truth = paint_onto(study, known, find_arteries(study, arteries), Simulation(emboli=(1, 1)), 3)
+    assert len(truth.lesions or ()) > np.count_nonzero(specks)
+    numbers = np.unique(truth.lesion_mask())
+    assert numbers.tolist() == list(range(len(truth.lesions or ()) + 1))
+
+
 def test_the_lesions_of_a_painted_scan_are_listed_with_their_volume() -> None:
     study, arteries = scan()
     _, truth = paint_onto(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
