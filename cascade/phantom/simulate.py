@@ -15,6 +15,7 @@ from cascade.geometry import Grid
 from cascade.phantom import (
     abdomen,
     airways,
+    artefacts,
     augment,
     bones,
     capillaries,
@@ -34,6 +35,7 @@ from cascade.phantom import (
 from cascade.phantom.anatomy import Anatomy
 from cascade.phantom.canvas import LABELS, Canvas
 from cascade.phantom.config import Simulation
+from cascade.phantom.noise import Noise
 from cascade.phantom.procedural import build
 from cascade.phantom.truth import findings
 from cascade.study import Study
@@ -197,7 +199,7 @@ def _scan(body: _Body, config: Simulation) -> tuple[NDArray[np.int16], NDArray[n
     """HU int16, anatomy uint8 and clot numbers uint8, `[z, y, x]` of the scanner's grid."""
     canvas, scan, rng = body.canvas, body.scan, body.rng
     sampler = scanner.Sampler(scan, canvas.shape, canvas.mm)
-    noise = scanner.Noise(scan, rng["noise"])
+    noise = Noise(scan, rng["noise"])
     grain = texture.Texture(canvas, texture.draw(*config.texture, rng["texture"]), rng["texture"])
     random = rng["scanner"]
     n = len(scan.z)
@@ -211,8 +213,8 @@ def _scan(body: _Body, config: Simulation) -> tuple[NDArray[np.int16], NDArray[n
         plane = sampler.mean(canvas.hu, i, -1000.0)
         plane = motion.blur(plane, i, scan)
         if streak:
-            plane = plane + scanner.streaks(plane, streak, random)
-        plane = scanner.stars(plane, rng["devices"])
+            plane = plane + artefacts.streaks(plane, streak, random)
+        plane = artefacts.stars(plane, rng["devices"])
         plane = noise.add(scanner.kernel(plane + sampler.mean(grain, i), scan))
         np.clip(np.rint(plane), -1024, 3071, out=plane)
         hu[i] = plane

@@ -14,6 +14,7 @@ from cascade.phantom import (
     emboli,
     landmarks,
     lungs,
+    noise,
     scanner,
     shapes,
     texture,
@@ -77,7 +78,7 @@ def test_smooth_noise_is_about_standard() -> None:
 def test_noise_of_a_soft_kernel_is_coarser_than_of_a_sharp_one() -> None:
     def likeness(sharpness: float) -> float:
         scan = scanner.Scan(0.7, 1.0, 1.0, 10.0, sharpness, (0.0, 0.0), np.arange(3.0), 128)
-        plane = scanner.Noise(scan, np.random.default_rng(0), pool=3).plane()
+        plane = noise.Noise(scan, np.random.default_rng(0), pool=3).plane()
         assert abs(plane.std() - 1) < 0.15
         return float((plane[:, 1:] * plane[:, :-1]).mean())
 
@@ -117,7 +118,7 @@ def test_texture_keeps_the_mean_of_a_tissue_and_forgets_clots(anatomy: Anatomy) 
 
 def test_iterative_reconstruction_moves_noise_to_low_frequencies() -> None:
     f = np.linspace(0.01, 0.8, 60)
-    plain, smooth = (scanner.spectrum(f, 0.2, share) for share in (0.0, 0.8))
+    plain, smooth = (noise.spectrum(f, 0.2, share) for share in (0.0, 0.8))
     assert (f * smooth * f).sum() / (f * smooth).sum() < (f * plain * f).sum() / (f * plain).sum() - 0.03
 
 
