@@ -75,6 +75,23 @@ def test_operating_points_are_in_order_with_their_figures(fitted: FusionParamete
     assert "6 with, 6 without embolism" in points["rule_out"].measured_on
 
 
+def test_what_is_marked_in_exams_without_emboli_raises_the_voxel_threshold() -> None:
+    def marked(alarm: int) -> list[Case]:
+        """Clots with a pale rim, and in exams without any a patch as pale."""
+        some: list[Case] = []
+        for study, findings, truth in cases():
+            assert truth.embolus is not None
+            inside = truth.embolus.values > 0
+            values = np.where(inside, 200, 0).astype(np.uint8)
+            values[inside & (np.indices(inside.shape).sum(0) % 3 == 0)] = 110
+            if not is_positive(truth):
+                values[4:20, 10:30, 10:30] = alarm
+            some.append((study, replace(findings, embolus=Field(values, truth.embolus.box)), truth))
+        return some
+
+    assert fit(marked(0)).lesions.grow < 110 / 255 < fit(marked(110)).lesions.grow
+
+
 def test_fitting_twice_gives_the_same_numbers(fitted: FusionParameters) -> None:
     assert fit(cases()) == fitted
 

@@ -35,6 +35,7 @@ SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
 _GROW = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+_LITTLE_ML = 0.5  # what is added to both sides of the Dice that chooses among them
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,18 +207,23 @@ def _rounded(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 def _fit_grow(cases: Sequence[Case]) -> float:
-    """The voxel threshold with the best mean Dice over the exams with emboli, by histograms alone."""
+    """The voxel threshold with the best mean Dice over all exams whose emboli are outlined, by histograms alone.
+
+    With a little added to both sides of Dice, exams without emboli count as well: by how little is marked in them.
+    """
     scores = []
     for _, findings, truth in cases:
-        if findings.embolus is None or not is_positive(truth):
+        outlined = not is_positive(truth) or truth.embolus is not None or truth.labels is not None
+        if findings.embolus is None or not outlined:
             continue
-        mask = truth.mask()
+        mask = truth.mask() if truth.embolus is not None else truth.lesion_mask() > 0
         inside = mask[findings.embolus.box.slices]
         values = findings.embolus.values
         everything = np.cumsum(np.bincount(values.ravel(), minlength=256)[::-1])[::-1]
         hit = np.cumsum(np.bincount(values[inside], minlength=256)[::-1])[::-1]
         at = [max(round(t * 255), 1) for t in _GROW]
-        scores.append([2 * hit[a] / max(everything[a] + mask.sum(), 1) for a in at])
+        little = 1000 * _LITTLE_ML / findings.grid.voxel_mm3
+        scores.append([(2 * hit[a] + little) / (everything[a] + mask.sum() + little) for a in at])
     if not scores:
         return LesionModel().grow
     return _GROW[int(np.argmax(np.mean(scores, axis=0)))]
