@@ -177,7 +177,7 @@ def arguments(run_dir: Path, config: LungDetectorConfig, training: DetectorTrain
         "pretrained": False,
         "amp": False,
         "workers": 0,
-        "plots": False,
+        "plots": True,
         "verbose": False,
         "cache": "ram",
         "project": str(run_dir.resolve()),
