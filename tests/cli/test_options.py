@@ -35,7 +35,7 @@ def test_emboli_are_a_count_or_a_range():
     assert emboli_range("") == {}
 
 
-@pytest.mark.parametrize("text", ["many", "-3", "5-1", "1-"])
+@pytest.mark.parametrize("text", ["many", "-3", "5-1", "1-", "51", "1-9999"])
 def test_other_counts_of_emboli_are_refused(text: str):
     with pytest.raises(UsageError, match="--emboli"):
         emboli_range(text)
@@ -54,6 +54,14 @@ def test_label_maps_are_those_of_the_split(tmp_path: Path):
     assert len(anatomies(tmp_path, "")) == 2
     with pytest.raises(InputError, match="E_NO_ANATOMY"):
         anatomies(tmp_path, "validation")
+
+
+@pytest.mark.parametrize("table", ["", "name,split\na,train\n", "id;split\na;train\n"])
+def test_a_table_without_the_columns_of_a_split_is_refused(tmp_path: Path, table: str):
+    (tmp_path / "a.nii.gz").touch()
+    (tmp_path / "split.csv").write_text(table)
+    with pytest.raises(UsageError, match=r"--split train needs the columns id and split in .*split\.csv"):
+        anatomies(tmp_path, "train")
 
 
 def test_an_override_replaces_one_value():
