@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from cascade.cli.bench_emboli import Emboli
-from cascade.cli.options import Bundle, Device, Runtime, existing, named, stem
+from cascade.cli.folder import writable
+from cascade.cli.options import Bundle, Device, Runtime, existing, named, not_negative, stem, told_apart
 from cascade.cli.program import OK, Command, Program, say_aside, tell
+from cascade.cli.simulate import anatomies, open_first, refuse_idle_split
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
 
 if TYPE_CHECKING:
     from cascade.bench.accuracy import Opened
+    from cascade.bench.frozen import FrozenSet
 
 MOST_SEEDS = 10_000
+SLICES = (20, 2000)
+"""Fewest and most slices of a study that is timed."""
+WIDTHS = (32, 2048)
+"""Of a picture, pixels."""
 OptionalOut = Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")]
 
 
@@ -64,8 +71,17 @@ class Accuracy(Command):
             raise UsageError("nothing to measure; give folders of studies, --seeds 0-19, or --frozen FILE")
         if self.frozen is not None and self.anatomy is None:
             raise UsageError("a frozen set needs the label maps it was made on; give --anatomy FOLDER")
+        if self.anatomy is not None and self.frozen is None and not seeds:
+            raise UsageError("--anatomy says what is simulated on; give --seeds 0-19 or --frozen FILE as well")
+        if self.out is not None:
+            writable(self.out)
         for folder in self.studies:
             existing(folder)
+        maps = anatomies(self.anatomy, self.split) if seeds else []
+        from cascade.bench.frozen import FrozenSet
+
+        chosen = None if self.frozen is None else FrozenSet.read(existing(self.frozen))
+        frozen_maps = [] if chosen is None or self.anatomy is None else chosen.maps(existing(self.anatomy))
         from cascade import Cascade
         from cascade.bench import table
         from cascade.bench.accuracy import Row, measure, summaries
@@ -73,7 +89,9 @@ class Accuracy(Command):
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         rows: list[Row] = []
         with progress_bar(self) as progress:
-            for done, some in enumerate(measure(cascade, self._cases(seeds), self.members), start=1):
+            open_first(maps, seeds, progress)
+            open_first(frozen_maps, () if chosen is None else chosen.seeds, progress)
+            for done, some in enumerate(measure(cascade, self._cases(seeds, maps, chosen), self.members), start=1):
                 rows += some
                 if progress is not None:
                     progress("studies", done, done)
@@ -85,18 +103,15 @@ class Accuracy(Command):
         table.show("Figures, with 95 % intervals", [{"variant": v, **plain(s)} for v, s in figures.items()])
         return OK
 
-    def _cases(self, seeds: Sequence[int]) -> Iterator[Opened]:
+    def _cases(self, seeds: Sequence[int], maps: list[Path], chosen: FrozenSet | None) -> Iterator[Opened]:
         from cascade.bench.accuracy import frozen, simulated, stored
 
         yield from stored(
             self.studies, lambda name: say_aside(f"{name} is left out: its truth says nothing of embolism")
         )
-        if self.frozen is not None and self.anatomy is not None:
-            yield from frozen(existing(self.frozen), existing(self.anatomy))
-        if seeds:
-            from cascade.cli.simulate import anatomies
-
-            yield from simulated(seeds, anatomies(self.anatomy, self.split))
+        if chosen is not None and self.anatomy is not None:
+            yield from frozen(chosen, self.anatomy)
+        yield from simulated(seeds, maps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +142,11 @@ class Speed(Command):
 
     def run(self) -> int:
         """Time it, print the table."""
-        if self.repeat < 1 or self.slices < 20:
-            raise UsageError("--repeat must be 1 or more and --slices 20 or more")
+        if self.repeat < 1 or not SLICES[0] <= self.slices <= SLICES[1]:
+            text = f"--repeat is {self.repeat} and --slices {self.slices}"
+            raise UsageError(f"{text}; they must be 1 or more and from {SLICES[0]} to {SLICES[1]}")
+        if self.out is not None:
+            writable(self.out)
         import tempfile
 
         from cascade.bench import table
@@ -182,22 +200,22 @@ class Realism(Command):
 
     def run(self) -> int:
         """Measure, print the table."""
-        if self.simulated < 0 or not (self.real or self.simulated):
-            raise UsageError("nothing to measure; give --real STUDY, --simulated 20, or both")
-        for path in self.real:
-            existing(path)
+        refuse_nothing(self.real, self.simulated, self.seed, self.anatomy, self.split)
+        told_apart("real studies", map(study_name, self.real))
+        if self.out is not None:
+            writable(self.out)
         from cascade.bench import table
         from cascade.bench.accuracy import simulated
         from cascade.bench.realism import compare, figures
-        from cascade.cli.simulate import anatomies
         from cascade.reading import read
 
         maps = anatomies(self.anatomy, self.split)
         real, made = {}, []
         with progress_bar(self) as progress:
+            seeds = range(self.seed, self.seed + self.simulated)
+            open_first(maps, seeds, progress)
             for path in self.real:
                 real[study_name(path)] = figures(read(path))
-            seeds = range(self.seed, self.seed + self.simulated)
             for done, (_, study, _) in enumerate(simulated(seeds, maps), start=1):
                 made.append(figures(study))
                 if progress is not None:
@@ -238,21 +256,24 @@ class Sheets(Command):
 
     def run(self) -> int:
         """Draw the sheets."""
+        refuse_nothing(self.real, self.simulated, self.seed, self.anatomy, self.split)
+        if not WIDTHS[0] <= self.size <= WIDTHS[1]:
+            raise UsageError(f"--size is {self.size}; it must be from {WIDTHS[0]} to {WIDTHS[1]} pixels")
+        writable(self.out)
         from cascade.bench import sheets
         from cascade.bench.accuracy import simulated
-        from cascade.cli.simulate import anatomies
         from cascade.reading import read
 
-        levels = self.levels.split(",") if self.levels else list(sheets.LEVELS)
+        levels = [name.strip() for name in self.levels.split(",") if name.strip()] or list(sheets.LEVELS)
         if unknown := set(levels) - set(sheets.LEVELS):
             raise UsageError(f"--levels names {', '.join(sorted(unknown))}; choose from {', '.join(sheets.LEVELS)}")
-        for path in self.real:
-            existing(path)
+        maps = anatomies(self.anatomy, self.split)
         rows: dict[str, list[tuple[str, Any]]] = {"pe": [], "lung": []}
         with progress_bar(self) as progress:
             seeds = range(self.seed, self.seed + self.simulated)
+            open_first(maps, seeds, progress)
             real = ((study_name(path), read(path)) for path in self.real)
-            made = ((name, study) for name, study, _ in simulated(seeds, anatomies(self.anatomy, self.split)))
+            made = ((name, study) for name, study, _ in simulated(seeds, maps))
             # One real, one simulated, as long as there are both: neighbours are easiest to compare.
             for done, (name, study) in enumerate(in_turn(real, made), start=1):
                 for window, pictures in rows.items():
@@ -263,6 +284,23 @@ class Sheets(Command):
             if pictures:
                 sheets.write(self.out / f"sheet-{window}.png", sheets.sheet(pictures, levels))
         return OK
+
+
+def refuse_nothing(real: Sequence[Path], simulated: int, seed: int, anatomy: Path | None, split: str) -> None:
+    """Refuse to begin where there is nothing to show, or not what is asked for.
+
+    Raises:
+        InputError: A real study is not there.
+        UsageError: There is none, a number is negative, or an option would be passed over.
+    """
+    not_negative(simulated=simulated, seed=seed)
+    if not (real or simulated):
+        raise UsageError("nothing to show; give --real STUDY, --simulated 20, or both")
+    if not simulated and anatomy is not None:
+        raise UsageError("--anatomy says what is simulated on; give --simulated 20 as well")
+    refuse_idle_split(anatomy, split)
+    for path in real:
+        existing(path)
 
 
 def in_turn(*series: Iterator[Any]) -> Iterator[Any]:
@@ -296,6 +334,8 @@ def numbers(text: str) -> list[int]:
         if not first <= last < first + MOST_SEEDS:
             raise UsageError(f"--seeds {part!r} must count up, over at most {MOST_SEEDS}")
         found += range(first, last + 1)
+    if len(set(found)) < len(found):
+        raise UsageError(f"--seeds {text!r} names a seed twice; it would count twice, so leave one out")
     return found
 
 

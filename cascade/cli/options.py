@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -68,6 +70,17 @@ def not_negative(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 0:
             raise UsageError(f"--{name.replace('_', '-')} is {number}; a whole number from 0 on is meant")
+
+
+def told_apart(what: str, names: Iterable[str]) -> None:
+    """Refuse names that stand for two things, of which one would be passed over.
+
+    Raises:
+        UsageError: One does.
+    """
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"{times} of the {what} are called {name}; give each once, by a name of its own")
 
 
 def stem(path: Path) -> str:
