@@ -13,12 +13,11 @@ from cascade.phantom.errors import PhantomError
 Range = tuple[float, float]
 Counts = tuple[int, int]
 
-MOST_EMBOLI = 50
 CHANCE = (0.0, 1.0)
 LIMITS: Mapping[str, Range] = {
     "canvas_mm": (0.4, 4.0),
     "matrix": (32, 2048),
-    "emboli": (0, MOST_EMBOLI),
+    "emboli": (0, 50),  # as --emboli
     "burden_ml": (0.0, 200.0),  # arteries hold 100 to 450
     "clot_hu": (15.0, 130.0),  # what is beyond is cut off when a clot is painted
     "contrast_hu": (60.0, 2000.0),  # blood without contrast has up to 55

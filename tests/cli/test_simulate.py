@@ -87,7 +87,6 @@ def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.Capt
         (["--onto", "{0}", "simulation.emboli=[0,0]"], "--onto paints at least one embolus"),
         (["--emboli", "3", "simulation.emboli=[5,5]"], "--emboli and simulation.emboli both say"),
         (["--emboli", "0", "simulation.positive=1"], "--emboli and simulation.positive both say"),
-        (["--emboli", "51"], "at most 50 are painted"),
     ],
 )
 def test_an_option_that_would_be_passed_over_is_refused(
