@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cascade.bench.froc import RATES, SIZES, Marks, marks, sensitivity_with_interval
+from cascade.bench.frozen import FrozenSet
 from cascade.bench.metrics import Score, score
 from cascade.bench.statistics import Summary, summarise
 from cascade.cascade import Cascade
@@ -53,11 +54,9 @@ def stored(roots: Iterable[Path], left_out: Callable[[str], None] = lambda _: No
                 left_out(case.name)
 
 
-def frozen(file: Path, anatomies: Path) -> Iterator[Opened]:
+def frozen(chosen: FrozenSet, anatomies: Path) -> Iterator[Opened]:
     """The studies of a frozen set, one at a time; `anatomies` holds its label maps and `split.csv`."""
-    from cascade.bench.frozen import FrozenSet
-
-    for case in FrozenSet.read(file).cases(anatomies):
+    for case in chosen.cases(anatomies):
         yield case.name, case.study, case.truth
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,28 @@ from cascade.config import from_json
 from cascade.errors import InputError
 from cascade.phantom import PhantomError, Simulated, Simulation, load, simulate
 from cascade.training.case import Case
+
+MOST_SEEDS = 10_000
+"""With emboli, and as many without."""
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """The first of each kind, and the one after the last."""
+
+    positive: tuple[int, int]
+    negative: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a set's file holds."""
+
+    name: str
+    split: str
+    seeds: _Seeds
+    config: Mapping[str, Any] | None = None
+    truth_sha256: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,39 +74,37 @@ class FrozenSet:
         import yaml
 
         try:
-            told = yaml.safe_load(path.read_text(encoding="utf-8"))
-            made = cls(
-                name=told["name"],
-                split=told["split"],
-                positive=tuple(range(*told["seeds"]["positive"])),
-                negative=tuple(range(*told["seeds"]["negative"])),
-                config=dict(told.get("config") or {}),
-                truth_sha256={int(seed): sha for seed, sha in (told.get("truth_sha256") or {}).items()},
-            )
-            made._hold()
-            return made
-        except KeyError as error:
-            raise InputError("E_NO_DATASET", f"{path.name} does not describe a frozen set: it lacks {error}") from error
-        except (TypeError, ValueError, AttributeError, OSError, yaml.YAMLError, PhantomError) as error:
-            raise InputError("E_NO_DATASET", f"{path.name} does not describe a frozen set: {error}") from error
+            text = path.read_text(encoding="utf-8")
+            _refuse_repeats(yaml.compose(text, Loader=yaml.SafeLoader))
+            return cls._of(from_json(_File, yaml.safe_load(text)))
+        except PhantomError as error:
+            problem = error.text
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            problem = str(error)
+        raise InputError("E_NO_DATASET", f"{path.name} does not describe a frozen set: {problem}; mend it")
 
-    def _hold(self) -> None:
-        """Refuse what is no set.
+    @classmethod
+    def _of(cls, told: _File) -> FrozenSet:
+        """The set that a file tells of.
 
         Raises:
-            ValueError: Names are no names, seeds repeat or are none, or a hash is none, or of a study not in the set.
-            PhantomError: Nothing can be simulated with the config.
+            PhantomError: A setting is outside its limits.
+            ValueError: Seeds or hashes are none, or do not belong together.
         """
-        if not (isinstance(self.name, str) and isinstance(self.split, str)):
-            raise ValueError(f"name and split must be names, got {self.name!r} and {self.split!r}")
-        if not self.positive or len(self.positive) != len(self.negative):
-            raise ValueError(f"{len(self.positive)} studies with and {len(self.negative)} without emboli")
-        if len({*self.seeds}) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError("its seeds repeat or are under 0")
-        for seed, sha in self.truth_sha256.items():
-            if seed not in self.seeds or not re.fullmatch("[0-9a-f]{64}", str(sha)):
-                raise ValueError(f"truth_sha256 of {seed} is no SHA-256 of one of its studies")
-        from_json(Simulation, self.config, "config")
+        positive, negative = (_seeds(which, getattr(told.seeds, which)) for which in ("positive", "negative"))
+        if len(positive) != len(negative):
+            raise ValueError(f"{len(positive)} studies with and {len(negative)} without emboli")
+        if both := set(positive) & set(negative):
+            raise ValueError(f"seed {min(both)} stands among those with and those without emboli")
+        config = dict(told.config or {})
+        from_json(Simulation, config, "config")
+        hashes = {int(seed): sha for seed, sha in (told.truth_sha256 or {}).items()}
+        for seed, sha in hashes.items():
+            if not re.fullmatch("[0-9a-f]{64}", sha):
+                raise ValueError(f"truth_sha256.{seed} must be 64 digits of 0-9 and a-f, got {sha!r}")
+        if strange := set(hashes) - {*positive, *negative}:
+            raise ValueError(f"truth_sha256 names {min(strange)}, which is none of the seeds")
+        return cls(told.name, told.split, positive, negative, config, hashes)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -101,7 +122,7 @@ class FrozenSet:
         Raises:
             InputError: The study is not the one that the set was frozen with.
         """
-        maps = self._maps(anatomies)
+        maps = self.maps(anatomies)
         config = replace(from_json(Simulation, self.config, "config"), positive=1.0 if seed in self.positive else 0.0)
         made = simulate(config, seed, load(maps[seed % len(maps)]))
         known = self.truth_sha256.get(seed)
@@ -117,7 +138,12 @@ class FrozenSet:
             made = self.make(seed, anatomies)
             yield Case(f"{self.name}-{seed}", str(made.facts["anatomy"]), "simulated", made.study, made.truth)
 
-    def _maps(self, anatomies: Path) -> list[Path]:
+    def maps(self, anatomies: Path) -> list[Path]:
+        """The label maps that take turns.
+
+        Raises:
+            InputError: E_NO_ANATOMY, the folder lacks one, or their list.
+        """
         try:
             with (anatomies / "split.csv").open(newline="", encoding="utf-8") as file:
                 names = sorted(row["id"] for row in csv.DictReader(file) if row["split"] == self.split)
@@ -127,7 +153,35 @@ class FrozenSet:
         if not names:
             text = f"split.csv in {anatomies} lists no label map of split {self.split!r}"
             raise InputError("E_NO_ANATOMY", f"{text}, which {self.name} was made on; name another --anatomy")
-        return [anatomies / f"{name}.nii.gz" for name in names]
+        maps = [anatomies / f"{name}.nii.gz" for name in names]
+        if missing := [path.name for path in maps if not path.is_file()]:
+            text = f"{anatomies} lacks {missing[0]}, which {self.name} was made on"
+            raise InputError("E_NO_ANATOMY", f"{text}; name the folder that holds it with --anatomy")
+        return maps
+
+
+def _seeds(which: str, ends: tuple[int, int]) -> tuple[int, ...]:
+    first, past = ends
+    if not 0 <= first < past <= first + MOST_SEEDS:
+        text = f"seeds.{which} is {list(ends)}; the first and the one after the last are meant"
+        raise ValueError(f"{text}, at most {MOST_SEEDS} in all")
+    return tuple(range(first, past))
+
+
+def _refuse_repeats(node: Any) -> None:
+    """Refuse a YAML mapping that says something twice, of which the first would be passed over.
+
+    Raises:
+        ValueError: It does.
+    """
+    if node is None or isinstance(node.value, str):
+        return
+    pairs = [one for one in node.value if isinstance(one, tuple)]
+    for key, times in Counter(str(key.value) for key, _ in pairs).items():
+        if times > 1:
+            raise ValueError(f"{key} stands there {times} times")
+    for one in node.value:
+        _refuse_repeats(one[1] if isinstance(one, tuple) else one)
 
 
 def truth_sha256(made: Simulated) -> str:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.options import Bundle, Device, OptionalOut, Runtime, existing, named, to_fill
+from cascade.cli.folder import writable
+from cascade.cli.options import Bundle, Device, OptionalOut, Runtime, existing, named
 from cascade.cli.program import OK, Command, say_aside
+from cascade.cli.simulate import anatomies, open_first
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
 
 if TYPE_CHECKING:
     from cascade.bench.accuracy import Opened
+    from cascade.bench.frozen import FrozenSet
 
 MOST_SEEDS = 10_000
 
@@ -62,9 +65,17 @@ class Accuracy(Command):
             raise UsageError("nothing to measure; give folders of studies, --seeds 0-19, or --frozen FILE")
         if self.frozen is not None and self.anatomy is None:
             raise UsageError("a frozen set needs the label maps it was made on; give --anatomy FOLDER")
+        if self.anatomy is not None and self.frozen is None and not seeds:
+            raise UsageError("--anatomy says what is simulated on; give --seeds 0-19 or --frozen FILE as well")
+        if self.out is not None:
+            writable(self.out)
         for folder in self.studies:
             existing(folder)
-        to_fill(self.out)
+        maps = anatomies(self.anatomy, self.split if self.anatomy else "") if seeds else []
+        from cascade.bench.frozen import FrozenSet
+
+        chosen = None if self.frozen is None else FrozenSet.read(existing(self.frozen))
+        frozen_maps = [] if chosen is None or self.anatomy is None else chosen.maps(existing(self.anatomy))
         from cascade import Cascade
         from cascade.bench import table
         from cascade.bench.accuracy import Row, froc, measure, summaries
@@ -72,7 +83,9 @@ class Accuracy(Command):
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         rows: list[Row] = []
         with progress_bar(self) as progress:
-            for done, some in enumerate(measure(cascade, self._cases(seeds), self.members), start=1):
+            open_first(maps, seeds, progress)
+            open_first(frozen_maps, () if chosen is None else chosen.seeds, progress)
+            for done, some in enumerate(measure(cascade, self._cases(seeds, maps, chosen), self.members), start=1):
                 rows += some
                 if progress is not None:
                     progress("studies", done, done)
@@ -86,18 +99,15 @@ class Accuracy(Command):
             table.show("Share of clots found, by false lesions a study", by_size)
         return OK
 
-    def _cases(self, seeds: Sequence[int]) -> Iterator[Opened]:
+    def _cases(self, seeds: Sequence[int], maps: list[Path], chosen: FrozenSet | None) -> Iterator[Opened]:
         from cascade.bench.accuracy import frozen, simulated, stored
 
         yield from stored(
             self.studies, lambda name: say_aside(f"{name} is left out: its truth says nothing of embolism")
         )
-        if self.frozen is not None and self.anatomy is not None:
-            yield from frozen(existing(self.frozen), existing(self.anatomy))
-        if seeds:
-            from cascade.cli.simulate import anatomies
-
-            yield from simulated(seeds, anatomies(self.anatomy, self.split if self.anatomy else ""))
+        if chosen is not None and self.anatomy is not None:
+            yield from frozen(chosen, self.anatomy)
+        yield from simulated(seeds, maps)
 
 
 def numbers(text: str) -> list[int]:
@@ -115,6 +125,8 @@ def numbers(text: str) -> list[int]:
         if not first <= last < first + MOST_SEEDS:
             raise UsageError(f"--seeds {part!r} must count up, over at most {MOST_SEEDS}")
         found += range(first, last + 1)
+    if len(set(found)) < len(found):
+        raise UsageError(f"--seeds {text!r} names a seed twice; it would count twice, so leave one out")
     return found
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from cascade.cli.options import existing, not_negative, stem
+from cascade.cli.options import existing, not_negative, stem, told_apart
 from cascade.cli.program import Command
+from cascade.cli.simulate import anatomies, refuse_idle_split
 from cascade.errors import UsageError
 
 
@@ -40,16 +41,18 @@ class Beside(Command):
         """The label maps to simulate on, once all that was asked for is known to be there.
 
         Raises:
-            UsageError: There is nothing to look at, or a number makes no sense.
+            UsageError: There is nothing to look at, a number makes no sense, or an option would be passed over.
             InputError: A study or the label maps are missing.
         """
-        from cascade.cli.simulate import anatomies
-
         not_negative(simulated=self.simulated, seed=self.seed)
         if not (self.real or self.simulated):
-            raise UsageError("there is nothing to look at; give --real STUDY, --simulated 20, or both")
+            raise UsageError("nothing to show; give --real STUDY, --simulated 20, or both")
+        if not self.simulated and self.anatomy is not None:
+            raise UsageError("--anatomy says what is simulated on; give --simulated 20 as well")
+        refuse_idle_split(self.anatomy, self.split)
         for path in self.real:
             existing(path)
+        told_apart("real studies", map(study_name, self.real))
         return anatomies(self.anatomy, self.split)
 
 

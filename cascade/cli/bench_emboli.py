@@ -8,8 +8,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.options import OptionalOut, existing, not_negative, to_fill
+from cascade.cli.folder import writable
+from cascade.cli.options import OptionalOut, existing, not_negative, stem, told_apart
 from cascade.cli.program import OK, Command
+from cascade.cli.simulate import anatomies, open_first, refuse_idle_split
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
 
@@ -50,11 +52,13 @@ class Emboli(Command):
             text = f"--slice-mm is {self.slice_mm:g}; it must be from {SLICES_MM[0]:g} to {SLICES_MM[1]:g}"
             raise UsageError(f"{text}, as slices of chests are")
         not_negative(seed=self.seed)
-        to_fill(self.out)
+        refuse_idle_split(self.anatomy, self.split)
+        if self.out is not None:
+            writable(self.out)
         found = [one for path in self.masks for one in files(existing(path))]
+        told_apart("masks", (stem(path) for path in found))
         from cascade.bench import table
         from cascade.bench.emboli import compare, draw, of_patients, simulated
-        from cascade.cli.simulate import anatomies
 
         maps = anatomies(self.anatomy, self.split)
         real, made = dict(of_patients(found)), {}
@@ -64,6 +68,7 @@ class Emboli(Command):
             )
         with progress_bar(self) as progress:
             seeds = range(self.seed, self.seed + self.simulated)
+            open_first(maps, seeds, progress)
             for seed, measured in simulated(seeds, maps, self.slice_mm):
                 made[seed] = measured
                 if progress is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cascade.cli.bench_beside import Beside, study_name
-from cascade.cli.options import OptionalOut, to_fill
+from cascade.cli.folder import writable
+from cascade.cli.options import OptionalOut
 from cascade.cli.program import OK
+from cascade.cli.simulate import open_first
 from cascade.cli.terminal import progress_bar
 
 
@@ -26,7 +28,8 @@ class Realism(Beside):
     def run(self) -> int:
         """Measure, print the table."""
         maps = self.maps()
-        to_fill(self.out)
+        if self.out is not None:
+            writable(self.out)
         from cascade.bench import table
         from cascade.bench.accuracy import simulated
         from cascade.bench.realism import compare, figures
@@ -34,6 +37,7 @@ class Realism(Beside):
 
         real, made = {}, []
         with progress_bar(self) as progress:
+            open_first(maps, self.seeds, progress)
             for path in self.real:
                 real[study_name(path)] = figures(read(path))
             for done, (_, study, _) in enumerate(simulated(self.seeds, maps), start=1):

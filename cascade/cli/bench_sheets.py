@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cascade.cli.bench_beside import Beside, study_name
-from cascade.cli.options import Out, to_fill
+from cascade.cli.folder import writable
+from cascade.cli.options import Out
 from cascade.cli.program import OK
+from cascade.cli.simulate import open_first
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
 
-SMALLEST = 64
+WIDTHS = (32, 2048)
+"""Of a picture, pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +42,16 @@ class Sheets(Beside):
         from cascade.bench.accuracy import simulated
         from cascade.reading import read
 
-        levels = self.levels.split(",") if self.levels else list(sheets.LEVELS)
+        levels = [name.strip() for name in self.levels.split(",") if name.strip()] or list(sheets.LEVELS)
         if unknown := set(levels) - set(sheets.LEVELS):
             raise UsageError(f"--levels names {', '.join(sorted(unknown))}; choose from {', '.join(sheets.LEVELS)}")
-        if self.size < SMALLEST:
-            raise UsageError(f"--size is {self.size}; pictures of {SMALLEST} pixels or more show something")
+        if not WIDTHS[0] <= self.size <= WIDTHS[1]:
+            raise UsageError(f"--size is {self.size}; it must be from {WIDTHS[0]} to {WIDTHS[1]} pixels")
         maps = self.maps()
-        to_fill(self.out)
+        writable(self.out)
         rows: dict[str, list[tuple[str, Any]]] = {"pe": [], "lung": []}
         with progress_bar(self) as progress:
+            open_first(maps, self.seeds, progress)
             real = ((study_name(path), read(path)) for path in self.real)
             made = ((name, study) for name, study, _ in simulated(self.seeds, maps))
             # One real, one simulated, as long as there are both: neighbours are easiest to compare.

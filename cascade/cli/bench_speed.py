@@ -8,10 +8,14 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from cascade.cli.options import STUDY, Bundle, Device, OptionalOut, Runtime, existing, to_fill
+from cascade.cli.folder import writable
+from cascade.cli.options import STUDY, Bundle, Device, OptionalOut, Runtime, existing
 from cascade.cli.program import OK, Command, tell
 from cascade.cli.terminal import progress_bar
 from cascade.errors import UsageError
+
+SLICES = (20, 2000)
+"""Fewest and most slices of a study that is timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +46,11 @@ class Speed(Command):
 
     def run(self) -> int:
         """Time it, print the table."""
-        if self.repeat < 1 or self.slices < 20:
-            raise UsageError("--repeat must be 1 or more and --slices 20 or more")
-        to_fill(self.out)
+        if self.repeat < 1 or not SLICES[0] <= self.slices <= SLICES[1]:
+            text = f"--repeat is {self.repeat} and --slices {self.slices}"
+            raise UsageError(f"{text}; they must be 1 or more and from {SLICES[0]} to {SLICES[1]}")
+        if self.out is not None:
+            writable(self.out)
         import tempfile
 
         from cascade.bench import table

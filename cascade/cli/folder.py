@@ -63,13 +63,23 @@ def usable_out(out: Path, earlier: Callable[[Path], bool] | None = earlier_run) 
     Raises:
         UsageError: It is a file, or below one, or a folder that holds something else.
     """
+    writable(out)
+    if out.is_dir() and _names(out) and not (earlier is not None and earlier(out)):
+        raise UsageError(f"{out} holds files that are not results of this command; give a new folder", "E_OUT")
+    return out
+
+
+def writable(out: Path) -> Path:
+    """A folder that files can be written into, there or not yet: known before the work, not after it.
+
+    Raises:
+        UsageError: It is a file, or below one, or may not be written to.
+    """
     base = next((path for path in (out, *out.parents) if path.exists()), out)
     if base.exists() and not base.is_dir():
         raise UsageError(f"{base} is a file; results take a folder", "E_OUT")
-    if not os.access(base, os.W_OK | os.X_OK):  # known before the work, not after it
+    if not os.access(base, os.W_OK | os.X_OK):
         raise UsageError(f"{base} may not be written to; name another folder", "E_OUT")
-    if out.is_dir() and _names(out) and not (earlier is not None and earlier(out)):
-        raise UsageError(f"{out} holds files that are not results of this command; give a new folder", "E_OUT")
     return out
 
 

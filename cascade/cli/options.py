@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,21 +62,6 @@ def existing(path: Path, wanted: str = "the path of what is there") -> Path:
     return path
 
 
-def to_fill(folder: Path | None) -> None:
-    """Make the folder for results, where one was asked for: now, not after an hour of work.
-
-    Raises:
-        UsageError: It cannot be made, or is a file.
-    """
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        text = f"results cannot go to {folder} ({error.strerror or error}); give another folder with -o"
-        raise UsageError(text, "E_OUTPUT") from error
-
-
 def not_negative(**numbers: int) -> None:
     """Refuse numbers under 0, by the names of their options.
 
@@ -84,6 +71,17 @@ def not_negative(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 0:
             raise UsageError(f"--{name.replace('_', '-')} is {number}; a whole number from 0 on is meant")
+
+
+def told_apart(what: str, names: Iterable[str]) -> None:
+    """Refuse names that stand for two things, of which one would be passed over.
+
+    Raises:
+        UsageError: One does.
+    """
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"{times} of the {what} are called {name}; give each once, by a name of its own")
 
 
 def stem(path: Path) -> str:

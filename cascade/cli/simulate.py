@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -75,9 +75,9 @@ class Simulate(Command):
             raise UsageError(f"-n and --workers must be 1 or more, got {self.number} and {self.workers}")
         not_negative(seed=self.seed)
         ranges = emboli_range(self.emboli)
+        self._refuse_what_says_nothing(ranges)
         usable_out(self.out, earlier_set)
         maps = anatomies(self.anatomy, self.split)
-        self._refuse_what_says_nothing(ranges)
         if self.onto is not None:
             refuse_unclear_study(existing(self.onto, STUDY))
         if self.arteries is not None:
@@ -85,9 +85,13 @@ class Simulate(Command):
         from cascade.cli.simulated_set import write_index
         from cascade.phantom import Simulation
 
-        config = override({"simulation": Simulation(**ranges)}, self.overrides)["simulation"]
+        begun = Simulation(**ranges)
+        config = override({"simulation": begun}, self.overrides)["simulation"]
+        changed = {one.name for one in fields(config) if getattr(config, one.name) != getattr(begun, one.name)}
+        self._refuse_settings_of_no_use(changed, config)
         seeds = range(self.seed, self.seed + self.number)
         with whole(self.out, INDEX) as out, progress_bar(self) as progress:
+            open_first(maps, seeds, progress)
             made = self._simulated(out, config, seeds, maps) if self.onto is None else self._painted(out, config, seeds)
             rows = []
             for one in made:
@@ -102,21 +106,41 @@ class Simulate(Command):
         """Refuse options that would be passed over.
 
         Raises:
-            UsageError: An option goes with --onto, and it is not given, or the other way round.
+            UsageError: An option goes with another that is not given, or does not go with one that is.
         """
+        refuse_idle_split(self.anatomy, self.split)
         if self.onto is None:
-            for name in ("arteries", "bundle"):
-                if getattr(self, name) is not None:
-                    raise UsageError(f"--{name} belongs to a study that is painted onto; name it with --onto STUDY")
+            if self.arteries is not None:
+                raise UsageError("--arteries belongs to a study that is painted onto; name it with --onto STUDY")
+            if self.bundle is not None:
+                raise UsageError("--bundle finds arteries in a study that is painted onto; name it with --onto STUDY")
             return
-        if self.workers > 1:
-            raise UsageError("--onto paints one study after another, in one process; leave --workers out")
-        if self.bundle is not None and self.arteries is not None:
-            raise UsageError("--arteries says where the arteries are, so no network looks for them; leave --bundle out")
         if self.anatomy is not None:
             raise UsageError("--onto paints into the study's own arteries; leave --anatomy out")
+        if self.arteries is not None and self.bundle is not None:
+            raise UsageError("--arteries says where the arteries are, and no network is asked; leave --bundle out")
+        if self.workers > 1:
+            raise UsageError("--onto paints in one process, for it finds the arteries once; leave --workers out")
         if ranges.get("positive") == 0.0:
             raise UsageError("--onto paints at least one embolus; leave --emboli 0 out, the study is there without any")
+
+    def _refuse_settings_of_no_use(self, changed: Set[str], config: Simulation) -> None:
+        """Refuse settings that would be passed over.
+
+        Raises:
+            UsageError: One says what --emboli says, or does not go with --onto.
+        """
+        if self.emboli and (twice := changed & {"emboli", "positive"}):
+            raise UsageError(f"--emboli and simulation.{min(twice)} both say how many emboli there are; leave one out")
+        if self.onto is None:
+            return
+        from cascade.phantom.onto import SETTINGS
+
+        if idle := changed - SETTINGS:
+            text = f"--onto keeps the study's own pixels, so simulation.{min(idle)} would change nothing"
+            raise UsageError(f"{text}; leave it out, or choose from {', '.join(sorted(SETTINGS))}")
+        if config.emboli[1] == 0:
+            raise UsageError("--onto paints at least one embolus; give simulation.emboli=[1,5], such as that")
 
     def _simulated(self, out: Path, config: Simulation, seeds: range, maps: list[Path]) -> Iterator[Row]:
         from functools import partial
@@ -215,24 +239,16 @@ def anatomies(path: Path | None, split: str) -> list[Path]:
 
     Raises:
         InputError: There are none.
-        UsageError: A split was asked for without label maps, or of a folder without split.csv.
+        UsageError: A split was asked for, and the folder has no split.csv.
     """
     if path is None:
-        if split:
-            raise UsageError(f"--split {split} chooses among label maps; give their folder with --anatomy")
         return []
     existing(path)
     if path.is_file():
         return [path]
     maps = sorted(path.glob("*.nii.gz"))
     if split:
-        listed = path / "split.csv"
-        if not listed.is_file():
-            raise UsageError(f"--split {split} needs {listed}, with the columns id and split")
-        import csv
-
-        with listed.open(newline="", encoding="utf-8") as file:
-            chosen = {row["id"] for row in csv.DictReader(file) if row["split"] == split}
+        chosen = _of_split(path / "split.csv", split)
         maps = [one for one in maps if one.name.removesuffix(".nii.gz") in chosen]
     if not maps:
         of = f" of split {split!r}" if split else ""
@@ -240,3 +256,45 @@ def anatomies(path: Path | None, split: str) -> list[Path]:
             "E_NO_ANATOMY", f"{path} holds no label maps (*.nii.gz){of}; name another --anatomy or --split"
         )
     return maps
+
+
+def _of_split(table: Path, split: str) -> set[str]:
+    if not table.is_file():
+        raise UsageError(f"--split {split} needs {table}, with the columns id and split")
+    import csv
+
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            if {"id", "split"} <= set(rows.fieldnames or ()):
+                return {row["id"] for row in rows if row["split"] == split}
+    except (ValueError, csv.Error):
+        pass
+    raise UsageError(f"--split {split} needs the columns id and split in {table}, parted by commas")
+
+
+def refuse_idle_split(anatomy: Path | None, split: str) -> None:
+    """Refuse a split where there is no folder to choose from.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if split and (anatomy is None or anatomy.is_file()):
+        raise UsageError(f"--split {split} chooses among label maps; name their folder by --anatomy, or leave it out")
+
+
+def open_first(maps: Sequence[Path], seeds: Iterable[int], progress: Callable[[str, int, int], None] | None) -> None:
+    """Open every label map whose turn will come, so that a wrong one ends the work before it has begun.
+
+    Raises:
+        PhantomError: One is no label map of a chest.
+    """
+    used = sorted({maps[seed % len(maps)] for seed in seeds}) if maps else []
+    if len(used) < 2:  # the first study opens it
+        return
+    from cascade.phantom import load
+
+    for done, path in enumerate(used, start=1):
+        load(path)
+        if progress is not None:
+            progress("label maps", done, len(used))

@@ -6,41 +6,39 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from cascade.phantom.errors import PhantomError
 
 Range = tuple[float, float]
+Counts = tuple[int, int]
 
 CHANCE = (0.0, 1.0)
 LIMITS: Mapping[str, Range] = {
     "canvas_mm": (0.4, 4.0),
     "matrix": (32, 2048),
-    "emboli": (0, 50),
-    "burden_ml": (0.001, 500.0),
-    "clot_hu": (-100.0, 300.0),
-    "widening": (0.0, 1.0),
-    "contrast_hu": (0.0, 3000.0),
-    "cava_hu": (0.0, 3000.0),
-    "pixel_mm": (0.2, 4.0),
-    "fov_mm": (100.0, 1000.0),
-    "slice_mm": (0.3, 20.0),
-    "slice_weights": (0.0, 1e6),
-    "thickness": (0.1, 5.0),
-    "noise_hu": (0.1, 500.0),
-    "alike": (0.0, 0.95),
+    "emboli": (0, 50),  # as --emboli
+    "burden_ml": (0.0, 200.0),  # arteries hold 100 to 450
+    "clot_hu": (15.0, 130.0),  # what is beyond is cut off when a clot is painted
+    "contrast_hu": (60.0, 2000.0),  # blood without contrast has up to 55
+    "cava_hu": (30.0, 3000.0),
+    "pixel_mm": (0.2, 3.0),
+    "fov_mm": (200.0, 700.0),
+    "slice_mm": (0.3, 10.0),
+    "slice_weights": (0.0, 1000.0),
+    "thickness": (0.2, 5.0),
+    "noise_hu": (0.1, 200.0),  # drawn log-uniformly: 0 is infinitely far
     "texture": (0.0, 5.0),
     "scale": (0.5, 2.0),
     "bend_mm": (0.0, 30.0),
     "rotation_deg": (0.0, 45.0),
-    "crop_mm": (0.0, 400.0),
-    "fat_mm": (0.0, 120.0),
-    "mimics": (0.0, 10.0),
-    "nodes": (0, 60),
-    "devices": (0.0, 4.0),
+    "crop_mm": (0.0, 60.0),
+    "fat_mm": (0.0, 100.0),
+    "mimics": (0.0, 5.0),
+    "nodes": (0, 40),
+    "devices": (0.0, 4.0),  # from 2 on, what comes half as often is certain too
 }
-"""Least and most of each setting; the others are chances."""
-_ORDERED = ("Range", "tuple[int, int]")
-"""Types whose first number is the lower one."""
+"""Lowest and highest number of a setting; those that are not named lie from 0 to 1, as chances do."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,14 +91,14 @@ class Simulation:
         streaks: Chance of streaks from dense contrast in the cava.
         emphysema: Chance of emphysema.
         fibrosis: Chance of a net of scars in the outer lung.
-        devices: Chance of a central line; leads, wires and clips come half as often (over 1, up to 4, they are surer).
+        devices: Chance of a central line; leads, wires and clips come half as often.
         table: Chance that the table shows.
     """
 
     canvas_mm: float = 1.0
     matrix: int = 512
     positive: float = 0.5
-    emboli: tuple[int, int] = (1, 15)
+    emboli: Counts = (1, 15)
     burden_ml: Range = (0.03, 60.0)
     clot_hu: Range = (35.0, 90.0)
     occlusive: tuple[float, float] = (0.75, 0.45)
@@ -129,7 +127,7 @@ class Simulation:
     fat_mm: Range = (4.0, 38.0)
     arms_down: float = 0.2
     mimics: float = 1.0
-    nodes: tuple[int, int] = (2, 8)
+    nodes: Counts = (2, 8)
     enlarged_nodes: float = 0.15
     consolidation: float = 0.4
     dependent: float = 0.6
@@ -144,28 +142,33 @@ class Simulation:
     table: float = 0.7
 
     def __post_init__(self) -> None:
-        """Refuse a config that nothing can be drawn from.
-
-        Raises:
-            PhantomError: A number lies beyond its limits, is none, or two contradict each other.
-        """
+        """Refuse a config that nothing can be drawn from, before a study is begun."""
         for field in dataclasses.fields(self):
-            self._hold(field.name, ordered=str(field.type) in _ORDERED)
-        if len(self.slice_mm) != len(self.slice_weights) or not self.slice_mm:
-            raise PhantomError("slice_mm needs one weight each in slice_weights, and at least one distance")
+            value = getattr(self, field.name)
+            low, high = LIMITS.get(field.name, CHANCE)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not numbers:
+                raise PhantomError(f"simulation.{field.name} is empty; give at least one number")
+            if not all(low <= number <= high for number in numbers):
+                each = "each number" if isinstance(value, tuple) else "it"
+                raise PhantomError(
+                    f"simulation.{field.name} is {_said(value)}; {each} must be from {low:g} to {high:g}"
+                )
+            if str(field.type) in ("Range", "Counts") and value[0] > value[1]:
+                raise PhantomError(f"simulation.{field.name} is {_said(value)}; write the lower number first")
+        if len(self.slice_mm) != len(self.slice_weights):
+            text = f"simulation.slice_mm has {len(self.slice_mm)} distances and slice_weights {len(self.slice_weights)}"
+            raise PhantomError(f"{text}; give each distance one weight")
         for name in ("slice_weights", "timing"):
             if not sum(getattr(self, name)) > 0:
-                raise PhantomError(f"{name} is {getattr(self, name)}; expected at least one chance above 0")
-
-    def _hold(self, name: str, ordered: bool) -> None:
-        value, (low, high) = getattr(self, name), LIMITS.get(name, CHANCE)
-        # A NaN lies within no limits.
-        if not all(low <= number <= high for number in (value if isinstance(value, tuple) else (value,))):
-            raise PhantomError(f"{name} is {value}; expected {low:g} to {high:g}")
-        if ordered and value[0] > value[1]:
-            raise PhantomError(f"{name} is {value}; expected low <= high")
+                raise PhantomError(f"simulation.{name} is {_said(getattr(self, name))}; one of them must be over 0")
 
     def digest(self) -> str:
         """First 16 hex digits of SHA-256 over the config, to name what a study was drawn from."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _said(value: Any) -> str:
+    """A value as it is written on a command line."""
+    return f"[{', '.join(f'{number:g}' for number in value)}]" if isinstance(value, tuple) else f"{value:g}"

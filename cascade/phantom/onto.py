@@ -38,6 +38,8 @@ APART_MM = 8.0
 """Painted clots lie at least this far from those that a reader outlined."""
 NEAR_MM = 2.0
 """Standard deviation of the neighbourhood that blood's brightness is averaged over."""
+SETTINGS = frozenset({"emboli", "burden_ml", "clot_hu", "occlusive", "chronic", "sheets", "widening", "starved"})
+"""What of a `Simulation` painted clots follow; all else is the scan's own."""
 SMEAR = 3
 """Voxels of the canvas that the scanner smears a vessel's brightness over."""
 

@@ -104,8 +104,29 @@ def test_counts_and_slices_that_no_study_has_are_refused(
     assert f"{option} is {value}" in capsys.readouterr().err
 
 
-def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "taken").write_text("a file")
     began = time.monotonic()
-    assert main(["emboli", str(tmp_path), "-o", str(tmp_path / "taken")]) == 3
+    assert main(["emboli", str(tmp_path), "-o", str(tmp_path / "taken")]) == 2
+    assert "taken is a file; results take a folder" in capsys.readouterr().err
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--seed", "-3"], "--seed is -3"),
+        (["--split", "train"], "name their folder by --anatomy"),
+        (["{0}/a"], "2 of the masks are called P"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused_before_the_work(
+    tmp_path: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    for folder in (tmp_path, tmp_path / "a"):
+        nibabel.save(nibabel.Nifti1Image(two_pieces().astype(np.uint8), np.eye(4)), folder / "P.nii.gz")
+    assert main(["emboli", str(tmp_path), *(option.format(tmp_path) for option in options)]) == 2
+    assert told in capsys.readouterr().err

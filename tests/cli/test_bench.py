@@ -45,37 +45,53 @@ def test_a_run_that_fails_says_why(tmp_path: Path, bundle: Path):
         time_run(tmp_path / "absent", ["--bundle", str(bundle)])
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("sheets -o {0}/out --simulated 0", "nothing to show; give --real STUDY, --simulated 20, or both"),
+        ("sheets -o {0}/out --simulated -2", "--simulated is -2"),
+        ("sheets -o {0}/out --seed -1", "--seed is -1"),
+        ("sheets -o {0}/out --size 0", "--size is 0; it must be from 32 to 2048"),
+        ("sheets -o {0}/out --size 100000", "--size is 100000"),
+        ("sheets -o {0}/out --split train", "name their folder by --anatomy"),
+        ("sheets -o {0}/file", "file is a file; results take a folder"),
+        ("sheets -o {0}/out --levels knee", "--levels names knee; choose from"),
+        ("realism", "nothing to show"),
+        ("realism --simulated 0", "nothing to show"),
+        ("realism --simulated -1", "--simulated is -1"),
+        ("realism --simulated 1 --seed -1", "--seed is -1"),
+        ("realism --simulated 1 --split train", "name their folder by --anatomy"),
+        ("realism --simulated 1 -o {0}/file/out", "file is a file; results take a folder"),
+        ("realism --real {0}/a/scan.nii.gz {0}/b/scan.nii.gz", "2 of the real studies are called scan"),
+        ("realism --real {0}/a/scan.nii.gz --anatomy {0}", "give --simulated 20 as well"),
+        ("accuracy", "nothing to measure"),
+        ("accuracy {0} --anatomy {0}", "give --seeds 0-19 or --frozen FILE as well"),
+        ("accuracy --seeds 0-3,2", "names a seed twice"),
+        ("accuracy --seeds 0 -o {0}/file", "file is a file; results take a folder"),
+        ("speed --slices 100000", "--slices 100000"),
+        ("speed -o {0}/file", "file is a file; results take a folder"),
+    ],
+)
+def test_nothing_to_show_and_nowhere_to_put_it_are_refused_in_a_sentence(
+    command: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "file").touch()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scan.nii.gz").touch()
+    assert main(command.format(tmp_path).split()) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_frozen_set_is_read_before_the_networks_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "set.yaml").write_text("name: small\n")
+    command = ["accuracy", "--frozen", str(tmp_path / "set.yaml"), "--anatomy", str(tmp_path)]
+    assert main([*command, "--bundle", str(tmp_path / "no bundle")]) == 3
+    assert "E_NO_DATASET: set.yaml does not describe a frozen set: split is missing" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_timed_study_has_exactly_so_many_slices(tmp_path: Path):
     study = read(simulated_study(tmp_path, 300))
     assert study.hu.shape == (300, 512, 512)
-
-
-@pytest.mark.parametrize(
-    ("command", "sentence"),
-    [
-        (["accuracy"], "nothing to measure"),
-        (["realism"], "nothing to look at"),
-        (["realism", "--simulated", "-3"], "--simulated is -3"),
-        (["realism", "--simulated", "1", "--split", "train"], "give their folder with --anatomy"),
-        (["sheets", "--simulated", "0", "-o", "OUT"], "nothing to look at"),
-        (["sheets", "--seed", "-1", "-o", "OUT"], "--seed is -1"),
-        (["sheets", "--size", "3", "-o", "OUT"], "--size is 3"),
-        (["sheets", "--real", "ABSENT", "-o", "OUT"], "ABSENT does not exist"),
-        (["emboli", "FILE", "--simulated", "0"], "--simulated is 0"),
-        (["emboli", "FILE", "--seed", "-1"], "--seed is -1"),
-        (["emboli", "FILE", "-o", "FILE"], "results cannot go to"),
-        (["realism", "--simulated", "1", "-o", "FILE"], "results cannot go to"),
-        (["accuracy", "--seeds", "0", "-o", "FILE"], "results cannot go to"),
-        (["speed", "-o", "FILE"], "results cannot go to"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused_before_the_work(
-    command: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    (tmp_path / "FILE").write_bytes(b"")
-    assert main([str(tmp_path / word) if word in ("FILE", "OUT") else word for word in command]) in (2, 3)
-    told = capsys.readouterr()
-    assert sentence in told.err
-    assert not told.out
-    assert not (tmp_path / "OUT").exists()

@@ -8,9 +8,10 @@ from cascade.cli import main
 from cascade.cli.bench_accuracy import numbers
 from cascade.cli.options import existing, formats, stem
 from cascade.cli.overrides import override, parsed
-from cascade.cli.simulate import anatomies, emboli_range, patient_of
+from cascade.cli.simulate import MOST_EMBOLI, anatomies, emboli_range, patient_of
 from cascade.cli.train import new_run
 from cascade.errors import InputError, UsageError
+from cascade.phantom.config import LIMITS
 from cascade.windows import Window
 
 
@@ -56,6 +57,14 @@ def test_label_maps_are_those_of_the_split(tmp_path: Path):
         anatomies(tmp_path, "validation")
 
 
+@pytest.mark.parametrize("table", ["", "name,split\na,train\n", "id;split\na;train\n"])
+def test_a_table_without_the_columns_of_a_split_is_refused(tmp_path: Path, table: str):
+    (tmp_path / "a.nii.gz").touch()
+    (tmp_path / "split.csv").write_text(table)
+    with pytest.raises(UsageError, match=r"--split train needs the columns id and split in .*split\.csv"):
+        anatomies(tmp_path, "train")
+
+
 def test_an_override_replaces_one_value():
     settings = override({"window": Window(40, 400), "arguments": {}}, ["window.width=350", "arguments.width=16"])
     assert settings == {"window": Window(40, 350.0), "arguments": {"width": 16}}
@@ -88,6 +97,7 @@ def test_seeds_that_count_down_or_without_end_are_refused(text: str):
 def test_more_emboli_than_arteries_hold_are_refused():
     with pytest.raises(UsageError, match="at most 50"):
         emboli_range("9999999")
+    assert LIMITS["emboli"] == (0, MOST_EMBOLI)  # a setting may say no more than the option
 
 
 def test_a_setting_behind_an_option_that_takes_many_is_explained():

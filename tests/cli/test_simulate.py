@@ -76,12 +76,18 @@ def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.Capt
     ("options", "told"),
     [
         (["--arteries", "{0}"], "name it with --onto STUDY"),
-        (["--bundle", "{0}"], "name it with --onto STUDY"),
-        (["--split", "train"], "give their folder with --anatomy"),
-        (["--onto", "{0}", "--workers", "2"], "leave --workers out"),
-        (["--onto", "{0}", "--arteries", "{0}", "--bundle", "{0}"], "leave --bundle out"),
         (["--onto", "{0}", "--anatomy", "{0}"], "leave --anatomy out"),
         (["--onto", "{0}", "--emboli", "0"], "leave --emboli 0 out"),
+        (["--bundle", "{0}"], "name it with --onto STUDY"),
+        (["--onto", "{0}", "--arteries", "{0}", "--bundle", "{0}"], "leave --bundle out"),
+        (["--onto", "{0}", "--workers", "2"], "leave --workers out"),
+        (["--onto", "{0}", "--split", "train"], "--split train chooses among label maps"),
+        (["--split", "train"], "name their folder by --anatomy"),
+        (["--split", "train", "--anatomy", "{0}"], "name their folder by --anatomy"),
+        (["--onto", "{0}", "simulation.noise_hu=[10,20]"], "simulation.noise_hu would change nothing; leave it out"),
+        (["--onto", "{0}", "simulation.emboli=[0,0]"], "--onto paints at least one embolus"),
+        (["--emboli", "3", "simulation.emboli=[5,5]"], "--emboli and simulation.emboli both say"),
+        (["--emboli", "0", "simulation.positive=1"], "--emboli and simulation.positive both say"),
     ],
 )
 def test_an_option_that_would_be_passed_over_is_refused(
@@ -135,6 +141,25 @@ def test_outlines_beside_a_scan_are_never_passed_over(
 def test_a_label_map_that_is_not_there_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["simulate", "-o", str(tmp_path / "set"), "--anatomy", str(tmp_path / "maps")]) == 3
     assert "E_NOT_FOUND" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_refused_by_its_name_and_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["simulate", "-o", str(tmp_path / "set"), "simulation.noise_hu=[-1,2]"]) == 2
+    assert "E_PHANTOM: simulation.noise_hu is [-1, 2]; each number must be from 0.1" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+def test_every_label_map_is_opened_before_the_first_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name, number in (("a", 1), ("b", 2)):
+        labels = np.full((8, 8, 8), number, np.uint8)
+        write_volume(tmp_path / "maps" / f"{name}.nii.gz", labels, Grid.simple(labels.shape, (1.0, 1.0, 1.0)))
+    command = ["simulate", "-o", str(tmp_path / "set"), "--anatomy", str(tmp_path / "maps")]
+    # The first study, of an odd seed, is painted on the second map.
+    assert main([*command, "-n", "2", "--seed", "1", *SMALL]) == 2
+    assert "E_PHANTOM: label map a.nii.gz lacks labels [2, 3]" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
 
 
 def test_a_set_is_what_training_reads(simulated: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from cascade.phantom import LABELS, Anatomy, PhantomError, Simulated, Simulation, outline, simulate
+from cascade.phantom.config import LIMITS
 from tests.phantom.conftest import SMALL
 
 
@@ -121,33 +123,60 @@ def test_the_procedural_anatomy_needs_no_file() -> None:
     assert made.truth.mask().any()
 
 
+NAN = float("nan")
+
+
+def _made(settings: dict[str, Any]) -> Simulation:
+    return Simulation(**settings)
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "told"),
     [
-        {"canvas_mm": 0.1},
-        {"matrix": 8},
-        {"emboli": (3, 1)},
-        {"slice_mm": (1.0,), "slice_weights": (0.5, 0.5)},
-        {"contrast_hu": (500.0, 100.0)},
-        {"noise_hu": (0.0, 10.0)},
-        {"noise_hu": (-5.0, 10.0)},
-        {"noise_hu": (float("nan"), 10.0)},
-        {"slice_mm": (0.0,), "slice_weights": (1.0,)},
-        {"slice_mm": (), "slice_weights": ()},
-        {"slice_mm": (1000.0,), "slice_weights": (1.0,)},
-        {"slice_mm": (1.0,), "slice_weights": (0.0,)},
-        {"timing": (0.0, 0.0, 0.0)},
-        {"positive": 1.5},
-        {"chronic": float("nan")},
-        {"occlusive": (0.5, 2.0)},
-        {"alike": (0.5, 1.0)},
-        {"rotation_deg": 400.0},
-        {"nodes": (8, 2)},
+        ({"canvas_mm": 0.1}, "canvas_mm is 0.1; it must be from 0.4 to 4"),
+        ({"matrix": 8}, "matrix is 8; it must be from 32 to 2048"),
+        ({"positive": 1.5}, "positive is 1.5; it must be from 0 to 1"),
+        ({"crop": NAN}, "crop is nan; it must be from 0 to 1"),
+        ({"emboli": (3, 1)}, r"emboli is \[3, 1\]; write the lower number first"),
+        ({"emboli": (1, 300)}, r"emboli is \[1, 300\]; each number must be from 0 to 50"),
+        ({"nodes": (5, 2)}, "nodes is .* write the lower number first"),
+        ({"contrast_hu": (500.0, 100.0)}, r"contrast_hu is \[500, 100\]; write the lower number first"),
+        ({"noise_hu": (-5.0, 10.0)}, r"noise_hu is \[-5, 10\]; each number must be from 0.1 to 200"),
+        ({"noise_hu": (0.0, 10.0)}, "noise_hu is .* from 0.1 to 200"),
+        ({"noise_hu": (10.0, NAN)}, r"noise_hu is \[10, nan\]; each number"),
+        ({"clot_hu": (35.0, 300.0)}, "clot_hu is .* from 15 to 130"),
+        ({"occlusive": (0.5, 2.0)}, "occlusive is .* from 0 to 1"),
+        ({"slice_mm": (0.0,), "slice_weights": (1.0,)}, "slice_mm is .* from 0.3 to 10"),
+        ({"slice_mm": (100.0,), "slice_weights": (1.0,)}, "slice_mm is .* from 0.3 to 10"),
+        ({"slice_mm": (), "slice_weights": ()}, "slice_mm is empty; give at least one number"),
+        (
+            {"slice_mm": (1.0,), "slice_weights": (0.5, 0.5)},
+            "slice_mm has 1 distances and slice_weights 2; give each",
+        ),
+        ({"slice_mm": (1.0,), "slice_weights": (0.0,)}, "slice_weights is .* one of them must be over 0"),
+        ({"slice_mm": (1.0, 2.0), "slice_weights": (2.0, -1.0)}, "slice_weights is .* from 0 to 1000"),
+        ({"timing": (0.0, 0.0, 0.0)}, "timing is .* one of them must be over 0"),
+        ({"rotation_deg": -5.0}, "rotation_deg is -5; it must be from 0 to 45"),
+        ({"scale": (0.0, 1.0)}, "scale is .* from 0.5 to 2"),
+        ({"fov_mm": (10.0, 20.0)}, "fov_mm is .* from 200 to 700"),
+        ({"mimics": float("inf")}, "mimics is inf; it must be from 0 to 5"),
     ],
 )
-def test_a_config_that_nothing_can_be_drawn_from_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(PhantomError, match=r"expected|needs"):
-        Simulation(**wrong)  # type: ignore[arg-type]
+def test_a_config_that_nothing_can_be_drawn_from_is_refused(wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(PhantomError, match=f"simulation.{told}"):
+        _made(wrong)
+
+
+def test_every_setting_has_limits_around_its_default() -> None:
+    names = {field.name for field in dataclasses.fields(Simulation)}
+    assert set(LIMITS) < names
+    for name in names:
+        value = getattr(Simulation(), name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        for outside in (-1e6, 1e6, NAN):
+            wrong = tuple(outside for _ in numbers) if isinstance(value, tuple) else outside
+            with pytest.raises(PhantomError, match=f"simulation.{name} is .* must be from"):
+                _made({name: wrong})
 
 
 @pytest.mark.parametrize("seed", range(3))
