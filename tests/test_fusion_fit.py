@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from cascade.errors import UsageError
 from cascade.findings import Exam, Field, Findings, Slices
 from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
-from cascade.fusion.fit import Case, is_judged, is_positive, operating_points
+from cascade.fusion.fit import Case, Measured, is_judged, is_positive, operating_points, worth
 from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
 from cascade.study import Study
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
@@ -75,21 +76,23 @@ def test_operating_points_are_in_order_with_their_figures(fitted: FusionParamete
     assert "6 with, 6 without embolism" in points["rule_out"].measured_on
 
 
-def test_what_is_marked_in_exams_without_emboli_raises_the_voxel_threshold() -> None:
-    def marked(alarm: int) -> list[Case]:
-        """Clots with a pale rim, and in exams without any a patch as pale."""
-        some: list[Case] = []
-        for study, findings, truth in cases():
-            assert truth.embolus is not None
-            inside = truth.embolus.values > 0
-            values = np.where(inside, 200, 0).astype(np.uint8)
-            values[inside & (np.indices(inside.shape).sum(0) % 3 == 0)] = 110
-            if not is_positive(truth):
-                values[4:20, 10:30, 10:30] = alarm
-            some.append((study, replace(findings, embolus=Field(values, truth.embolus.box)), truth))
-        return some
+def measured(found: float, alarms: Sequence[float]) -> list[Measured]:
+    """Exams with a clot of 1 ml, of which a share is marked; and without, in which so many mm3 are. Both look alike."""
+    inputs = np.array([[6.0, 3.0, 2.0, 0.9, 1.0, 0.0, -0.1]])
+    some = []
+    for alarm in alarms:
+        hit = np.array([1000.0 * found])
+        some.append(Measured(TRUTH, True, inputs, hit, np.array([True]), hit, 1000.0))
+        marked = np.array([alarm] if alarm else [])
+        nothing = np.zeros(len(marked), bool)
+        some.append(Measured(CLEAR_TRUTH, False, inputs[: len(marked)], marked, nothing, 0.0 * marked, 0.0))
+    return some
 
-    assert fit(marked(0)).lesions.grow < 110 / 255 < fit(marked(110)).lesions.grow
+
+def test_what_is_marked_in_exams_without_emboli_counts_against_a_voxel_threshold() -> None:
+    low, high = measured(0.9, [0, 0, 800, 800, 0, 800]), measured(0.8, [0, 0, 0, 0, 0, 0])
+    assert worth(high, LesionModel(), None) > worth(low, LesionModel(), None)
+    assert worth(measured(0.9, [0] * 6), LesionModel(), None) > worth(high, LesionModel(), None)
 
 
 def test_fitting_twice_gives_the_same_numbers(fitted: FusionParameters) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cascade.errors import UsageError
 from cascade.findings import Findings
-from cascade.fusion.candidates import Candidates, find, score
+from cascade.fusion.candidates import find, score
 from cascade.fusion.logistic import Values, fit_monotone, folds, platt, wilson
 from cascade.fusion.parameters import (
     EXAM_INPUTS,
@@ -34,8 +34,8 @@ LEAST_EXAMS = 5
 SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
-_GROW = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-_LITTLE_ML = 0.5  # what is added to both sides of the Dice that chooses among them
+_GROW = (0.3, 0.4, 0.5, 0.6, 0.7)
+_LITTLE_MM3 = 100.0  # what is added to both sides of the Dice that chooses among them: a small clot
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,8 @@ class Measured:
         inputs: Of the lesion model, `[n, k]`; empty where there is no candidate, None where nobody looked.
         volume_mm3: Of the candidates, `[n]`.
         true: Which candidates are emboli, `[n]`; None where the exam is positive and nobody outlined its emboli.
+        hit_mm3: Volume of embolus in each candidate, `[n]`; None likewise.
+        truth_mm3: Volume of embolus in all.
     """
 
     findings: Findings
@@ -55,6 +57,8 @@ class Measured:
     inputs: Values | None
     volume_mm3: Values
     true: NDArray[np.bool_] | None
+    hit_mm3: Values | None = None
+    truth_mm3: float = 0.0
 
 
 def fit(
@@ -66,7 +70,7 @@ def fit(
     """Fit everything on the given exams.
 
     Args:
-        cases: Read twice, one at a time: a sequence that loads from disk will do.
+        cases: Read once, one at a time: a sequence that loads from disk will do.
         inputs: The exam model's; `inputs_of` names those that a subset of stages supplies.
         patients: Whose each exam is; None for a patient an exam.
         measured_on: What to say of the exams in the bundle.
@@ -74,8 +78,13 @@ def fit(
     Raises:
         UsageError: There are too few exams with or without embolism.
     """
-    lesions = replace(LesionModel(), grow=_fit_grow(cases), seed=0.0)
-    return fit_measured([measure(case, lesions) for case in cases], lesions, inputs, patients, measured_on)
+    models = [replace(LesionModel(), grow=grow, seed=0.0) for grow in _GROW]
+    measured = [[measure(case, model) for model in models] for case in cases]
+    _refuse_few([exam.positive for exam, *_ in measured])
+    tables = list(zip(*measured, strict=True))
+    values = [worth(exams, model, patients) for exams, model in zip(tables, models, strict=True)]
+    best = int(np.argmax(values))
+    return fit_measured(tables[best], models[best], inputs, patients, measured_on)
 
 
 def inputs_of(stages: Sequence[str]) -> tuple[str, ...]:
@@ -93,7 +102,13 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
         return Measured(small, is_positive(truth), None, np.zeros(0), np.zeros(0, bool))
     table = candidates.inputs()
     inputs = np.stack([table[name] for name in LESION_INPUTS], axis=1)
-    return Measured(small, is_positive(truth), inputs, candidates.volume_mm3, _true(candidates, truth))
+    if truth.embolus is None and truth.labels is None and is_positive(truth):
+        return Measured(small, True, inputs, candidates.volume_mm3, None)
+    mask = truth.mask() if truth.embolus is not None else truth.lesion_mask() > 0
+    hit = np.bincount(candidates.labels[mask[candidates.box.slices]], minlength=len(candidates) + 1)[1:]
+    true, voxel_mm3 = hit >= np.maximum(_OVERLAP * candidates.voxels, 1), truth.grid.voxel_mm3
+    volume = float(np.count_nonzero(mask) * voxel_mm3)
+    return Measured(small, is_positive(truth), inputs, candidates.volume_mm3, true, hit * voxel_mm3, volume)
 
 
 def fit_measured(
@@ -104,22 +119,14 @@ def fit_measured(
     measured_on: str = "validation exams",
 ) -> FusionParameters:
     """Fit on exams that were measured before; another subset of inputs needs no second look at the voxels."""
+    _refuse_few([exam.positive for exam in exams])
     y = np.array([exam.positive for exam in exams], dtype=np.float64)
-    if min(y.sum(), len(y) - y.sum()) < LEAST_EXAMS:
-        raise UsageError(
-            f"the fusion needs at least {LEAST_EXAMS} exams with and {LEAST_EXAMS} without embolism, "
-            f"got {int(y.sum())} and {int(len(y) - y.sum())}; add validation studies",
-            "E_TOO_FEW_EXAMS",
-        )
     if not inputs:
         raise UsageError("the fusion has no input: no stage scores slices or voxels", "E_NO_INPUT")
     fold = folds([bool(v) for v in y], patients)
     unseen = [np.zeros(0)] * len(exams)
     if "lesion" in inputs:
-        for k in np.unique(fold):
-            model = _fit_lesions([exam for exam, f in zip(exams, fold, strict=True) if f != k], lesions)
-            for i in np.flatnonzero(fold == k).tolist():
-                unseen[i] = _odds(model, exams[i])
+        unseen = _unseen(exams, lesions, fold)
         lesions = _fit_lesions(exams, lesions)
         lesions = replace(lesions, threshold=_lesion_threshold(exams, unseen))
     x = np.array([_exam_row(exam, odds, lesions, inputs) for exam, odds in zip(exams, unseen, strict=True)])
@@ -206,27 +213,44 @@ def _rounded(pair: tuple[float, float]) -> tuple[float, float]:
     return round(pair[0], 4), round(pair[1], 4)
 
 
-def _fit_grow(cases: Sequence[Case]) -> float:
-    """The voxel threshold with the best mean Dice over all exams whose emboli are outlined, by histograms alone.
+def _refuse_few(positive: Sequence[bool]) -> None:
+    """Refuse exams that are too few to fit on.
+
+    Raises:
+        UsageError: They are.
+    """
+    if min(sum(positive), len(positive) - sum(positive)) < LEAST_EXAMS:
+        raise UsageError(
+            f"the fusion needs at least {LEAST_EXAMS} exams with and {LEAST_EXAMS} without embolism, "
+            f"got {sum(positive)} and {len(positive) - sum(positive)}; add validation studies",
+            "E_TOO_FEW_EXAMS",
+        )
+
+
+def worth(exams: Sequence[Measured], lesions: LesionModel, patients: Sequence[str] | None) -> float:
+    """Mean Dice of the lesions that are kept, cross-validated, over all exams whose emboli are outlined.
 
     With a little added to both sides of Dice, exams without emboli count as well: by how little is marked in them.
     """
+    unseen = _unseen(exams, lesions, folds([exam.positive for exam in exams], patients))
+    least = _lesion_threshold(exams, unseen)
     scores = []
-    for _, findings, truth in cases:
-        outlined = not is_positive(truth) or truth.embolus is not None or truth.labels is not None
-        if findings.embolus is None or not outlined:
-            continue
-        mask = truth.mask() if truth.embolus is not None else truth.lesion_mask() > 0
-        inside = mask[findings.embolus.box.slices]
-        values = findings.embolus.values
-        everything = np.cumsum(np.bincount(values.ravel(), minlength=256)[::-1])[::-1]
-        hit = np.cumsum(np.bincount(values[inside], minlength=256)[::-1])[::-1]
-        at = [max(round(t * 255), 1) for t in _GROW]
-        little = 1000 * _LITTLE_ML / findings.grid.voxel_mm3
-        scores.append([(2 * hit[a] + little) / (everything[a] + mask.sum() + little) for a in at])
-    if not scores:
-        return LesionModel().grow
-    return _GROW[int(np.argmax(np.mean(scores, axis=0)))]
+    for exam, odds in zip(exams, unseen, strict=True):
+        if exam.hit_mm3 is not None:
+            kept = 1 / (1 + np.exp(-odds)) >= least
+            both, told = exam.hit_mm3[kept].sum(), exam.volume_mm3[kept].sum()
+            scores.append((2 * both + _LITTLE_MM3) / (told + exam.truth_mm3 + _LITTLE_MM3))
+    return float(np.mean(scores)) if scores else 0.0
+
+
+def _unseen(exams: Sequence[Measured], lesions: LesionModel, fold: NDArray[np.int64]) -> list[Values]:
+    """Log-odds of each exam's candidates, by a lesion model that was fitted on other patients' exams."""
+    unseen = [np.zeros(0)] * len(exams)
+    for k in np.unique(fold):
+        model = _fit_lesions([exam for exam, f in zip(exams, fold, strict=True) if f != k], lesions)
+        for i in np.flatnonzero(fold == k).tolist():
+            unseen[i] = _odds(model, exams[i])
+    return unseen
 
 
 def _fit_lesions(exams: Sequence[Measured], lesions: LesionModel) -> LesionModel:
@@ -281,11 +305,3 @@ def _baselines(x: Values) -> Values:
     """Mean of the known values of each column; 0 where none is."""
     known = np.isfinite(x)
     return np.asarray(np.where(known, x, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
-
-
-def _true(candidates: Candidates, truth: Findings) -> NDArray[np.bool_] | None:
-    if truth.embolus is None and truth.labels is None and is_positive(truth):
-        return None
-    mask = (truth.mask() if truth.embolus is not None else truth.lesion_mask() > 0)[candidates.box.slices]
-    hit = np.bincount(candidates.labels[mask], minlength=len(candidates) + 1)[1:]
-    return np.asarray(hit >= np.maximum(_OVERLAP * candidates.voxels, 1))
