@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cascade.errors import UsageError
 from cascade.findings import Findings
-from cascade.fusion.candidates import find, logit, score
+from cascade.fusion.candidates import find, score
 from cascade.fusion.logistic import Values, fit_monotone, folds, platt, wilson
 from cascade.fusion.parameters import (
     EXAM_INPUTS,
@@ -34,8 +34,7 @@ LEAST_EXAMS = 5
 SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
-_GROW = (0.3, 0.4, 0.5, 0.6)
-_SEED = (0.0, 0.7, 0.8, 0.9, 0.95)
+_GROW = (0.3, 0.4, 0.5, 0.6, 0.7)
 _LITTLE_MM3 = 100.0  # what is added to both sides of the Dice that chooses among them: a small clot
 
 
@@ -79,18 +78,13 @@ def fit(
     Raises:
         UsageError: There are too few exams with or without embolism.
     """
-    grown = [replace(LesionModel(), grow=grow, seed=0.0) for grow in _GROW]
-    measured = [[measure(case, model) for model in grown] for case in cases]
+    models = [replace(LesionModel(), grow=grow, seed=0.0) for grow in _GROW]
+    measured = [[measure(case, model) for model in models] for case in cases]
     _refuse_few([exam.positive for exam, *_ in measured])
-    # A candidate grows from pale voxels, and must hold a sure one: two thresholds, chosen together (Canny, 1986).
-    choices = [
-        (replace(model, seed=seed), [seeded(exam, seed) for exam in exams])
-        for model, exams in zip(grown, zip(*measured, strict=True), strict=True)
-        for seed in _SEED
-    ]
-    values = [worth(exams, model, patients) for model, exams in choices]
-    model, exams = choices[int(np.argmax(values))]
-    return fit_measured(exams, model, inputs, patients, measured_on)
+    tables = list(zip(*measured, strict=True))
+    values = [worth(exams, model, patients) for exams, model in zip(tables, models, strict=True)]
+    best = int(np.argmax(values))
+    return fit_measured(tables[best], models[best], inputs, patients, measured_on)
 
 
 def inputs_of(stages: Sequence[str]) -> tuple[str, ...]:
@@ -115,15 +109,6 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
     true, voxel_mm3 = hit >= np.maximum(_OVERLAP * candidates.voxels, 1), truth.grid.voxel_mm3
     volume = float(np.count_nonzero(mask) * voxel_mm3)
     return Measured(small, is_positive(truth), inputs, candidates.volume_mm3, true, hit * voxel_mm3, volume)
-
-
-def seeded(exam: Measured, seed: float) -> Measured:
-    """An exam with only those candidates that hold a voxel from this probability on."""
-    if exam.inputs is None or not seed:
-        return exam
-    kept = exam.inputs[:, LESION_INPUTS.index("peak")] >= logit(round(seed * 255) / 255, 0.01) - 1e-9
-    true, hit = (None if of is None else of[kept] for of in (exam.true, exam.hit_mm3))
-    return replace(exam, inputs=exam.inputs[kept], volume_mm3=exam.volume_mm3[kept], true=true, hit_mm3=hit)
 
 
 def fit_measured(
