@@ -108,7 +108,9 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
     hit = np.bincount(candidates.labels[mask[candidates.box.slices]], minlength=len(candidates) + 1)[1:]
     true, voxel_mm3 = hit >= np.maximum(_OVERLAP * candidates.voxels, 1), truth.grid.voxel_mm3
     volume = float(np.count_nonzero(mask) * voxel_mm3)
-    return Measured(small, is_positive(truth), inputs, candidates.volume_mm3, true, hit * voxel_mm3, volume)
+    return Measured(
+        small, is_positive(truth), inputs, candidates.volume_mm3, true, np.asarray(hit * voxel_mm3, np.float64), volume
+    )
 
 
 def fit_measured(
