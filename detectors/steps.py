@@ -41,13 +41,15 @@ class StepWatch:
         from torch.nn.utils import get_total_norm
         from ultralytics.models.yolo.detect import DetectionTrainer
 
+        own: Any = DetectionTrainer  # it has no types
+
         def optimizer_step(one: Any) -> None:
             norm = float(get_total_norm([p.grad for p in one.model.parameters() if p.grad is not None]))
             rate, step = float(one.optimizer.param_groups[0]["lr"]), int(one.ema.updates)
-            DetectionTrainer.optimizer_step(one)  # type: ignore[no-untyped-call]  # no types there
+            own.optimizer_step(one)
             self._stepped(step, float(one.loss.detach().sum()), rate, norm)
 
-        return type("Watched", (DetectionTrainer,), {"optimizer_step": optimizer_step})
+        return type("Watched", (own,), {"optimizer_step": optimizer_step})
 
     def _epoch(self, _: Any) -> None:
         # What was judged between two epochs is no step's time.
