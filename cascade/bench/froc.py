@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cascade.bench.metrics import ALARM_MM3, CLOT_MM3, lesions
 from cascade.bench.statistics import ROUNDS, Figure
 from cascade.findings import Findings
+from cascade.fusion.fit import is_positive
 
 Values = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ class Marks:
 
 def marks(answer: Findings, truth: Findings) -> Marks | None:
     """The answer's lesions beside the truth's clots; None where the truth outlines none though there is an embolism."""
-    if truth.embolus is None and truth.labels is None:
+    if truth.embolus is None and truth.labels is None and is_positive(truth):
         return None
     ours = lesions(answer)
     confidence = np.zeros(int(ours.max(initial=0)) + 1)

@@ -44,6 +44,12 @@ def test_nothing_is_known_of_clots_that_nobody_outlined():
     assert marks(believe(CLOT), positive) is None
 
 
+def test_a_study_that_is_only_said_to_hold_no_embolus_counts_with_its_false_lesions() -> None:
+    seen = marks(believe(CLOT), Findings(GRID, exam=Exam("negative")))
+    assert seen is not None
+    assert (seen.clots_mm3.size, seen.false.size) == (0, 1)
+
+
 def test_lesions_count_by_their_probability():
     from cascade.findings import Lesion
 
