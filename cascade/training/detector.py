@@ -145,7 +145,8 @@ class _Steps:
     def __init__(self, path: Path, device: str) -> None:
         import torch
 
-        self._path, self._device = path, torch.device("cpu" if device == "cpu" else "cuda")
+        on_gpu = device != "cpu" and torch.cuda.is_available()
+        self._path, self._device = path, torch.device("cuda" if on_gpu else "cpu")
         self._rows: list[Mapping[str, float]] = []
         self._begun = False
 
