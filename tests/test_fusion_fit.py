@@ -9,7 +9,7 @@ import pytest
 from cascade.errors import UsageError
 from cascade.findings import Exam, Field, Findings, Slices
 from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
-from cascade.fusion.fit import Case, Measured, is_judged, is_positive, operating_points, worth
+from cascade.fusion.fit import ALARMS, Case, Measured, is_judged, is_positive, kept_from, operating_points, worth
 from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
 from cascade.study import Study
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
@@ -76,7 +76,7 @@ def test_operating_points_are_in_order_with_their_figures(fitted: FusionParamete
     assert "6 with, 6 without embolism" in points["rule_out"].measured_on
 
 
-def measured(found: float, alarms: Sequence[float]) -> list[Measured]:
+def measured(found: float, alarms: Sequence[float] = (0.0,) * 6) -> list[Measured]:
     """Exams with a clot of 1 ml, of which a share is marked; and without, in which so many mm3 are. Both look alike."""
     inputs = np.array([[6.0, 3.0, 2.0, 0.9, 1.0, 0.0, -0.1]])
     some = []
@@ -89,10 +89,37 @@ def measured(found: float, alarms: Sequence[float]) -> list[Measured]:
     return some
 
 
-def test_what_is_marked_in_exams_without_emboli_counts_against_a_voxel_threshold() -> None:
-    low, high = measured(0.9, [0, 0, 800, 800, 0, 800]), measured(0.8, [0, 0, 0, 0, 0, 0])
-    assert worth(high, LesionModel(), None) > worth(low, LesionModel(), None)
-    assert worth(measured(0.9, [0] * 6), LesionModel(), None) > worth(high, LesionModel(), None)
+def test_a_voxel_threshold_is_worth_the_outlines_that_it_keeps_at_few_alarms() -> None:
+    assert worth(measured(0.9), LesionModel(), None) > worth(measured(0.8), LesionModel(), None) > 0
+    # What looks like the clots stands in exams without: to keep the one would be to keep the other.
+    assert worth(measured(0.9, [800, 0, 800, 0, 800, 0]), LesionModel(), None) == 0
+
+
+def test_lesions_are_kept_down_to_so_many_alarms_an_exam() -> None:
+    clear = Measured(CLEAR_TRUTH, False, np.zeros((2, 7)), np.full(2, 50.0), np.zeros(2, bool), np.zeros(2))
+    odds = [np.array([-2.0, 0.1 * i]) for i in range(20)]
+    threshold = kept_from([clear] * 20, odds)
+    assert sum(int((1 / (1 + np.exp(-some)) >= threshold).sum()) for some in odds) == int(20 * ALARMS)
+    told = replace(clear, positive=True, true=None, hit_mm3=None)
+    assert kept_from([clear] * 20 + [told] * 20, odds + [np.full(2, 9.0)] * 20) == threshold
+    assert kept_from([clear] * 20, [np.zeros(2)] * 20) > 0.5
+
+
+def test_a_lesion_that_is_not_kept_speaks_for_the_exam(fitted: FusionParameters) -> None:
+    strict = replace(fitted, lesions=replace(fitted.lesions, threshold=1.0))
+    _, findings, _ = cases()[1]
+    kept, none = (Fusion(some)(STUDY, findings) for some in (fitted, strict))
+    assert kept.lesions
+    assert not none.lesions
+    assert kept.exam is not None
+    assert none.exam is not None
+    assert none.exam.probability == kept.exam.probability
+
+
+def test_exams_that_nobody_outlined_leave_the_default_threshold() -> None:
+    told = Measured(TRUTH, True, np.zeros((1, 7)), np.full(1, 1000.0), None)
+    assert kept_from([told], [np.zeros(1)]) == LesionModel().threshold
+    assert worth([told], LesionModel(), None) == 0
 
 
 def test_fitting_twice_gives_the_same_numbers(fitted: FusionParameters) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.bench.metrics import ALARM_MM3, CLOT_MM3, lesions
+from cascade.bench.metrics import CLOT_MM3, lesions
 from cascade.bench.statistics import ROUNDS, Figure
 from cascade.findings import Findings
-from cascade.fusion.fit import is_positive
+from cascade.fusion.fit import ALARM_MM3, is_positive
 
 Values = NDArray[np.float64]
 

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from cascade.errors import InputError
 from cascade.findings import Findings
-from cascade.fusion.fit import is_positive
+from cascade.fusion.fit import ALARM_MM3, is_positive
 
 CLOT_MM3 = 30.0
 """Components of the truth from this volume on are clots to be found; smaller ones are pixels at the edge of a mask."""
-ALARM_MM3 = 40.0
-"""Components of the answer from this volume on count as alarms where they touch no clot."""
 ABSTAINED = 0.5
 """What an abstention scores in a ranking of exams: it is counted, not left out."""
 

@@ -24,7 +24,7 @@ from cascade.fusion.parameters import (
     LesionModel,
     OperatingPoint,
 )
-from cascade.fusion.stage import NO_LESION, exam_inputs
+from cascade.fusion.stage import exam_inputs
 from cascade.study import Study
 
 Case = tuple[Study | None, Findings, Findings]
@@ -33,9 +33,12 @@ Case = tuple[Study | None, Findings, Findings]
 LEAST_EXAMS = 5
 SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
+ALARMS = 0.2
+"""False lesions an exam that may be kept; the exam's probability counts on those that are not kept as well."""
+ALARM_MM3 = 40.0
+"""Components of the answer from this volume on count as alarms where they touch no clot."""
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
 _GROW = (0.3, 0.4, 0.5, 0.6, 0.7)
-_LITTLE_MM3 = 100.0  # what is added to both sides of the Dice that chooses among them: a small clot
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +86,8 @@ def fit(
     _refuse_few([exam.positive for exam, *_ in measured])
     tables = list(zip(*measured, strict=True))
     values = [worth(exams, model, patients) for exams, model in zip(tables, models, strict=True)]
-    best = int(np.argmax(values))
+    # Of thresholds that are as good, the one nearest to one half: a hundredth of Dice is noise.
+    best = min((i for i, value in enumerate(values) if value >= max(values) - 0.01), key=lambda i: abs(_GROW[i] - 0.5))
     return fit_measured(tables[best], models[best], inputs, patients, measured_on)
 
 
@@ -126,12 +130,12 @@ def fit_measured(
     if not inputs:
         raise UsageError("the fusion has no input: no stage scores slices or voxels", "E_NO_INPUT")
     fold = folds([bool(v) for v in y], patients)
-    unseen = [np.zeros(0)] * len(exams)
+    unseen: Sequence[Values | None] = [None] * len(exams)
     if "lesion" in inputs:
-        unseen = _unseen(exams, lesions, fold)
+        unseen = known = _unseen(exams, lesions, fold)
         lesions = _fit_lesions(exams, lesions)
-        lesions = replace(lesions, threshold=_lesion_threshold(exams, unseen))
-    x = np.array([_exam_row(exam, odds, lesions, inputs) for exam, odds in zip(exams, unseen, strict=True)])
+        lesions = replace(lesions, threshold=kept_from(exams, known))
+    x = np.array([_exam_row(exam, odds, inputs) for exam, odds in zip(exams, unseen, strict=True)])
     baselines = _baselines(x[y == 0])
     odds = np.zeros(len(exams))
     for k in np.unique(fold):
@@ -230,19 +234,39 @@ def _refuse_few(positive: Sequence[bool]) -> None:
 
 
 def worth(exams: Sequence[Measured], lesions: LesionModel, patients: Sequence[str] | None) -> float:
-    """Mean Dice of the lesions that are kept, cross-validated, over all exams whose emboli are outlined.
+    """What a voxel threshold is worth: mean Dice, over exams with emboli, of the lesions that would be kept.
 
-    With a little added to both sides of Dice, exams without emboli count as well: by how little is marked in them.
+    Cross-validated by patient; 0 where no embolus is outlined.
     """
     unseen = _unseen(exams, lesions, folds([exam.positive for exam in exams], patients))
-    least = _lesion_threshold(exams, unseen)
-    scores = []
+    least = kept_from(exams, unseen)
+    dice = []
     for exam, odds in zip(exams, unseen, strict=True):
-        if exam.hit_mm3 is not None:
+        if exam.hit_mm3 is not None and exam.truth_mm3:
             kept = 1 / (1 + np.exp(-odds)) >= least
-            both, told = exam.hit_mm3[kept].sum(), exam.volume_mm3[kept].sum()
-            scores.append((2 * both + _LITTLE_MM3) / (told + exam.truth_mm3 + _LITTLE_MM3))
-    return float(np.mean(scores)) if scores else 0.0
+            dice.append(2 * exam.hit_mm3[kept].sum() / (exam.volume_mm3[kept].sum() + exam.truth_mm3))
+    return float(np.mean(dice)) if dice else 0.0
+
+
+def kept_from(exams: Sequence[Measured], odds: Sequence[Values]) -> float:
+    """The lowest probability at which no more than `ALARMS` alarms an exam are kept.
+
+    Args:
+        exams: Measured at one voxel threshold; those whose emboli nobody outlined have no say.
+        odds: Log-odds of each exam's candidates.
+    """
+    known = [
+        (some, ~exam.true & (exam.volume_mm3 >= ALARM_MM3))
+        for some, exam in zip(odds, exams, strict=True)
+        if exam.true is not None
+    ]
+    p = 1 / (1 + np.exp(-np.concatenate([np.zeros(0), *[some for some, _ in known]])))
+    false = np.concatenate([np.zeros(0, bool), *[alarm for _, alarm in known]])
+    if not len(p):
+        return LesionModel().threshold
+    cuts = _cuts(p)
+    alarms = np.array([np.count_nonzero(false & (p >= cut)) for cut in cuts])
+    return round(float(cuts[alarms <= ALARMS * len(known)].min()), 6)
 
 
 def _unseen(exams: Sequence[Measured], lesions: LesionModel, fold: NDArray[np.int64]) -> list[Values]:
@@ -279,27 +303,8 @@ def _odds(model: LesionModel, exam: Measured) -> Values:
     return score(model, {name: exam.inputs[:, i] for i, name in enumerate(LESION_INPUTS)}, len(exam.inputs))
 
 
-def _lesion_threshold(exams: Sequence[Measured], unseen: Sequence[Values]) -> float:
-    """The probability from which components are kept: best F1 over the lesions, all exams together."""
-    known = [(some, exam.true) for some, exam in zip(unseen, exams, strict=True) if exam.true is not None]
-    odds = np.concatenate([np.zeros(0), *[some for some, _ in known]])
-    true = np.concatenate([np.zeros(0, bool), *[some for _, some in known]])
-    if not true.any() or true.all():
-        return LesionModel().threshold
-    p = 1 / (1 + np.exp(-odds))
-    cuts = _cuts(p)
-    f1 = np.array([2 * (true & (p >= c)).sum() / ((p >= c).sum() + true.sum()) for c in cuts])
-    return round(float(np.median(cuts[f1 >= f1.max() - 1e-9])), 6)
-
-
-def _exam_row(exam: Measured, odds: Values, lesions: LesionModel, inputs: Sequence[str]) -> list[float]:
-    if exam.inputs is None:
-        row = exam_inputs(exam.findings, None)
-    else:
-        row = exam_inputs(exam.findings, odds)
-        kept = 1 / (1 + np.exp(-odds)) >= lesions.threshold
-        row["volume"] = float(np.log1p(exam.volume_mm3[kept].sum()))
-        row["lesion"] = float(np.clip(odds.max(initial=NO_LESION), NO_LESION, -NO_LESION))
+def _exam_row(exam: Measured, odds: Values | None, inputs: Sequence[str]) -> list[float]:
+    row = exam_inputs(exam.findings, None if exam.inputs is None else odds, exam.volume_mm3)
     return [row[name] for name in inputs]
 
 

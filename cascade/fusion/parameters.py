@@ -11,7 +11,8 @@ LESION_INPUTS = ("volume", "peak", "mean", "artery", "in_tree", "near_tree", "ag
 """Inputs of the lesion model; each is turned so that more of it speaks for an embolus."""
 
 EXAM_INPUTS = ("lesion", "volume", "siamese", "filter")
-"""Inputs of the exam model: strongest lesion's log-odds, log volume of the lesions, log-odds of the slice scores."""
+"""Inputs of the exam model: log-odds of the strongest candidate, log volume of the candidates by their probabilities,
+log-odds of the slice scores."""
 
 POINTS = ("rule_out", "balanced", "rule_in")
 

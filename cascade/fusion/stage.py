@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cascade.errors import UsageError
 from cascade.findings import Contribution, Decision, Exam, Field, Findings, Lesion, place_of
-from cascade.fusion.candidates import Candidates, find, logit, score, side_of
+from cascade.fusion.candidates import Candidates, Values, find, logit, score, side_of
 from cascade.fusion.parameters import EXAM_INPUTS, POINTS, FusionParameters
 from cascade.geometry import Box
 from cascade.quality import Gates, judge
@@ -74,14 +74,14 @@ class Fusion:
             warnings += (note,)
             exam = Exam("abstain", reason=f"{note.code}: {note.text}.")
         else:
-            exam = self._exam(findings, odds)
+            exam = self._exam(findings, odds, np.zeros(0) if candidates is None else candidates.volume_mm3)
         if watch is not None:
             watch(1, 1)
         return replace(findings, exam=exam, quality=verdict.quality, warnings=warnings)
 
-    def _exam(self, findings: Findings, odds: NDArray[np.float64] | None) -> Exam:
+    def _exam(self, findings: Findings, odds: Values | None, volume_mm3: Values) -> Exam:
         parameters = self.parameters
-        values = exam_inputs(findings, odds)
+        values = exam_inputs(findings, odds, volume_mm3)
         probability, contributions = answer(parameters, values)
         points = parameters.operating_points
         if self.operating_point is not None:
@@ -96,17 +96,20 @@ class Fusion:
         return Exam(decision, probability, name, reason, contributions)
 
 
-def exam_inputs(findings: Findings, odds: NDArray[np.float64] | None) -> dict[str, float]:
+def exam_inputs(findings: Findings, odds: Values | None, volume_mm3: Values) -> dict[str, float]:
     """The exam model's inputs; NaN where unknown.
 
+    All candidates speak for the exam, those that are not kept as lesions included: the model of lesions says how much.
+
     Args:
-        findings: With lesions and slice scores.
-        odds: Log-odds of all candidates, those that were not kept included; None where nobody looked.
+        findings: With slice scores.
+        odds: Log-odds of the candidates `[n]`; None where nobody looked.
+        volume_mm3: Their volumes `[n]`.
     """
     values = dict.fromkeys(EXAM_INPUTS, float("nan"))
     if odds is not None:
         values["lesion"] = float(np.clip(odds.max(initial=NO_LESION), NO_LESION, -NO_LESION))
-        values["volume"] = float(np.log1p(sum(lesion.volume_mm3 for lesion in findings.lesions or ())))
+        values["volume"] = float(np.log1p((volume_mm3 / (1 + np.exp(-odds))).sum()))
     if findings.slices is not None:
         for name, scores in (("siamese", findings.slices.pe_siamese), ("filter", findings.slices.pe_filter)):
             values[name] = _top(scores, findings.grid.spacing[0])
@@ -128,7 +131,7 @@ def answer(parameters: FusionParameters, values: Mapping[str, float]) -> tuple[f
     return round(float(1 / (1 + np.exp(-np.clip(total, -30, 30)))), 6), tuple(contributions)
 
 
-def _odds(parameters: FusionParameters, candidates: Candidates | None) -> NDArray[np.float64] | None:
+def _odds(parameters: FusionParameters, candidates: Candidates | None) -> Values | None:
     if candidates is None:
         return None
     model = parameters.lesions
@@ -138,9 +141,7 @@ def _odds(parameters: FusionParameters, candidates: Candidates | None) -> NDArra
     return score(model, candidates.inputs(), len(candidates))
 
 
-def _with_lesions(
-    findings: Findings, candidates: Candidates | None, odds: NDArray[np.float64] | None, threshold: float
-) -> Findings:
+def _with_lesions(findings: Findings, candidates: Candidates | None, odds: Values | None, threshold: float) -> Findings:
     if candidates is None or odds is None:
         return replace(findings, lesions=None, labels=None)
     probability = np.round(1 / (1 + np.exp(-odds)), 6)
@@ -209,7 +210,7 @@ def _top(scores: NDArray[np.float32], spacing_mm: float) -> float:
 
 _WORDS = {
     "lesion": "the strongest lesion",
-    "volume": "the lesions' volume",
+    "volume": "the volume of embolus that is to be expected",
     "siamese": "the Siamese classifier's highest slices",
     "filter": "the lung filter's highest slices",
 }
