@@ -6,6 +6,7 @@ loss is made of sums over all parts (`losses.totals`), so that several processes
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 from collections.abc import Iterator
@@ -94,6 +95,8 @@ def world() -> World:
         torch.cuda.set_device(device)
     # Numbers for people go by the CPU: they do not make a step wait for its device.
     torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
+    # A process that ends with its connections open may be aborted by what the others do to them.
+    atexit.register(torch.distributed.destroy_process_group)
     return World(rank, size, device)
 
 

@@ -96,10 +96,16 @@ def test_every_family_answers_with_the_boxes_that_ultralytics_makes_of_it(yaml: 
         known = non_max_suppression(theirs(torch.from_numpy(views[:1])), 0.3, 0.5, multi_label=True, max_det=1000)[0]
     found = suppress(open_net(ours)(views[:1])[0].T, 0.3, 0.5)
     assert len(found) == len(known) > 10
-    for mine, (*box, score, label) in zip(found, known.numpy(), strict=True):
-        assert mine.label == int(label)
-        assert mine.score == pytest.approx(float(score), abs=1e-4)
-        assert np.allclose(mine.box, box, atol=1e-2)
+    # Answers of nearly one score may stand in another order: which of them is higher depends on the processor.
+    left = list(found)
+    for *box, score, label in known.numpy():
+        same = [
+            mine
+            for mine in left
+            if mine.label == int(label) and abs(mine.score - score) < 1e-4 and np.allclose(mine.box, box, atol=1e-2)
+        ]
+        assert same, f"nothing at {box} with {score:.4f}"
+        left.remove(same[0])
 
 
 @pytest.mark.parametrize("yaml", [name for name in FAMILIES if name != "yolo11n.yaml"])  # which the laws hold
