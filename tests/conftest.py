@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import HealthCheck, settings
 # On a busy machine the first example may wait for an import; that is no fault of what is tested.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# The developer's own cache of cases has no say in the tests.
+os.environ.pop("PE_CASCADE_CASES", None)
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 

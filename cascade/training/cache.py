@@ -108,9 +108,10 @@ def _keep(case: Case, path: Path, limit: float) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, _safetensors_error()) as error:
+        why = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"{FOLDER} names a folder that cannot be written ({error.strerror}); name another, or unset it", "E_CACHE"
+            f"{FOLDER} names a folder that cannot be written ({why}); make room, name another, or unset it", "E_CACHE"
         ) from error
     _make_room(path.parent, limit)
 

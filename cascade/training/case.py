@@ -61,8 +61,11 @@ class Case:
             head["exam"] = to_json(self.truth.exam)
         head |= {"facts": to_json(self.study.facts), "warnings": [to_json(note) for note in self.study.warnings]}
         temporary = path.with_suffix(".tmp")
-        save_file(tensors, temporary, metadata={"format": FORMAT, "case": json.dumps(head)})
-        temporary.replace(path)
+        try:
+            save_file(tensors, temporary, metadata={"format": FORMAT, "case": json.dumps(head)})
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path) -> Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,3 +126,15 @@ def test_a_size_that_is_no_number_is_refused(data: Path, kept: Path, monkeypatch
     monkeypatch.setenv(SIZE, "much")
     with pytest.raises(UsageError, match="give a number of gigabytes"):
         prepared_case(next(entries(data)), as_it_is, {})
+
+
+def test_a_full_disk_under_the_cache_is_said_in_a_sentence_and_leaves_no_half_a_case(data: Path, kept: Path):
+    (entry, *_) = entries(data)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        with pytest.raises(UsageError, match=r"E_CACHE: PE_CASCADE_CASES .* cannot be written .* make room"):
+            prepared_case(entry, as_it_is, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(kept.iterdir())
