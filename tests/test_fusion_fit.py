@@ -105,6 +105,12 @@ def test_lesions_are_kept_down_to_so_many_alarms_an_exam() -> None:
     assert kept_from([clear] * 20, [np.zeros(2)] * 20) > 0.5
 
 
+def test_false_lesions_that_are_as_sure_as_can_be_leave_nothing_to_keep() -> None:
+    clear = Measured(CLEAR_TRUTH, False, np.zeros((2, 7)), np.full(2, 50.0), np.zeros(2, bool), np.zeros(2))
+    assert kept_from([clear] * 5, [np.full(2, 50.0)] * 5) == 1.0
+    assert operating_points(np.ones(12), np.array([0.0, 1.0] * 6), "")["rule_in"].threshold == 1.0
+
+
 def test_a_lesion_that_is_not_kept_speaks_for_the_exam(fitted: FusionParameters) -> None:
     strict = replace(fitted, lesions=replace(fitted.lesions, threshold=1.0))
     _, findings, _ = cases()[1]

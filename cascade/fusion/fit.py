@@ -34,7 +34,7 @@ LEAST_EXAMS = 5
 SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
 ALARMS = 0.2
-"""False lesions an exam that may be kept; the exam's probability counts on those that are not kept as well."""
+"""Alarms an exam that may be kept as lesions; what is not kept still counts in the exam's probability."""
 ALARM_MM3 = 40.0
 """Components of the answer from this volume on count as alarms where they touch no clot."""
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
@@ -204,7 +204,9 @@ def is_positive(truth: Findings) -> bool:
 def _cuts(probability: Values) -> Values:
     """Thresholds midway between neighbouring probabilities, and one beyond each end."""
     values = np.unique(probability)
-    return np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2, [(values[-1] + 1) / 2]])
+    # Half-way to one is one itself, and not beyond, where something is that sure.
+    above = max((values[-1] + 1) / 2, np.nextafter(values[-1], 2))
+    return np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2, [above]])
 
 
 def _point(threshold: float, probability: Values, y: Values, measured_on: str) -> OperatingPoint:
