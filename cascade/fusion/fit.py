@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from cascade.errors import UsageError
 from cascade.findings import Findings
@@ -142,7 +143,7 @@ def fit_measured(
         intercept, weights = fit_monotone(x[fold != k] - baselines, y[fold != k])
         odds[fold == k] = intercept + np.nan_to_num(x[fold == k] - baselines) @ weights
     slope, offset = platt(odds, y)
-    probability = 1 / (1 + np.exp(-(slope * odds + offset)))
+    probability = expit(slope * odds + offset)
     intercept, weights = fit_monotone(x - baselines, y)
     note = f"{measured_on}: {int(y.sum())} with, {int(len(y) - y.sum())} without embolism, cross-validated by patient"
     return FusionParameters(
@@ -245,7 +246,7 @@ def worth(exams: Sequence[Measured], lesions: LesionModel, patients: Sequence[st
     dice = []
     for exam, odds in zip(exams, unseen, strict=True):
         if exam.hit_mm3 is not None and exam.truth_mm3:
-            kept = 1 / (1 + np.exp(-odds)) >= least
+            kept = expit(odds) >= least
             dice.append(2 * exam.hit_mm3[kept].sum() / (exam.volume_mm3[kept].sum() + exam.truth_mm3))
     return float(np.mean(dice)) if dice else 0.0
 
@@ -262,7 +263,7 @@ def kept_from(exams: Sequence[Measured], odds: Sequence[Values]) -> float:
         for some, exam in zip(odds, exams, strict=True)
         if exam.true is not None
     ]
-    p = 1 / (1 + np.exp(-np.concatenate([np.zeros(0), *[some for some, _ in known]])))
+    p = expit(np.concatenate([np.zeros(0), *[some for some, _ in known]]))
     false = np.concatenate([np.zeros(0, bool), *[alarm for _, alarm in known]])
     if not len(p):
         return LesionModel().threshold

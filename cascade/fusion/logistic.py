@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 
 Values = NDArray[np.float64]
 
@@ -53,7 +54,7 @@ def platt(odds: Values, y: Values) -> tuple[float, float]:
 
     def loss(theta: Values) -> tuple[float, Values]:
         z = np.clip(theta[0] * odds + theta[1], -50, 50)
-        p = 1 / (1 + np.exp(-z))
+        p = expit(z)
         value = float(np.logaddexp(0, z).sum() - target @ z)
         return value, np.array([(p - target) @ odds, (p - target).sum()])
 

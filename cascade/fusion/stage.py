@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 
 from cascade.errors import UsageError
 from cascade.findings import Contribution, Decision, Exam, Field, Findings, Lesion, place_of
@@ -109,7 +110,7 @@ def exam_inputs(findings: Findings, odds: Values | None, volume_mm3: Values) -> 
     values = dict.fromkeys(EXAM_INPUTS, float("nan"))
     if odds is not None:
         values["lesion"] = float(np.clip(odds.max(initial=NO_LESION), NO_LESION, -NO_LESION))
-        values["volume"] = float(np.log1p((volume_mm3 / (1 + np.exp(-odds))).sum()))
+        values["volume"] = float(np.log1p((volume_mm3 * expit(odds)).sum()))
     if findings.slices is not None:
         for name, scores in (("siamese", findings.slices.pe_siamese), ("filter", findings.slices.pe_filter)):
             values[name] = _top(scores, findings.grid.spacing[0])
@@ -128,7 +129,7 @@ def answer(parameters: FusionParameters, values: Mapping[str, float]) -> tuple[f
         total += effect
         contributions.append(Contribution(name, round(value, 6), round(effect, 6)))
     contributions.sort(key=lambda c: -abs(c.effect))
-    return round(float(1 / (1 + np.exp(-np.clip(total, -30, 30)))), 6), tuple(contributions)
+    return round(float(expit(total)), 6), tuple(contributions)
 
 
 def _odds(parameters: FusionParameters, candidates: Candidates | None) -> Values | None:
@@ -144,7 +145,7 @@ def _odds(parameters: FusionParameters, candidates: Candidates | None) -> Values
 def _with_lesions(findings: Findings, candidates: Candidates | None, odds: Values | None, threshold: float) -> Findings:
     if candidates is None or odds is None:
         return replace(findings, lesions=None, labels=None)
-    probability = np.round(1 / (1 + np.exp(-odds)), 6)
+    probability = np.round(expit(odds), 6)
     kept = np.flatnonzero(probability >= threshold)
     # By probability, then volume; the place decides what is left, so that the order is always the same one.
     kept = kept[np.lexsort((candidates.first[kept], -candidates.volume_mm3[kept], -probability[kept]))]
