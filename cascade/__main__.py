@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from cascade.cli import main
+from cascade.cli.main import main
 
 sys.exit(main())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from cascade import bundle as bundles
-from cascade.errors import BundleError
+import cascade.bundle as bundles
+from cascade.core.errors import BundleError
 from cascade.runtime import choose
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade.stage import Learned
+from cascade.core.stage import Learned
 from classifiers.lung_filter import LungFilter
 from classifiers.siamese_stage import Siamese
 

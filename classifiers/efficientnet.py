@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 from classifiers.timm_network import OUTPUTS, TimmNetwork
 
 # The package's names for a block's layers, in the order of timm's. The first stage has no expansion.

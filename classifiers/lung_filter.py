@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.findings import Findings, Slices
-from cascade.geometry import Frame
-from cascade.reference import body_centre
-from cascade.stage import Learned
-from cascade.study import Study
-from classifiers.scores import between, embolus_on, picture, probabilities, refuse_unusable
+from cascade.anatomy.lungs import body_centre
+from cascade.core.findings import Findings, Slices
+from cascade.core.patch import Frame
+from cascade.core.stage import Learned
+from cascade.core.study import Study
+from cascade.core.truth import embolus_on
+from classifiers.scores import between, picture, probabilities, refuse_unusable
 
 
 @dataclass(frozen=True)

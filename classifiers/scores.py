@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import UsageError
-from cascade.findings import Findings
-from cascade.stage import Net
-from cascade.windows import WINDOWS
+from cascade.core.errors import UsageError
+from cascade.core.stage import Net
+from cascade.core.windows import WINDOWS
 
 CHANNELS = ("lung", "pe", "mediastinal")
 """The windows that both classifiers see, in this order."""
@@ -73,18 +72,3 @@ def between(
     # The seen slices keep their value to the bit.
     out[index] = values[known]
     return out
-
-
-def embolus_on(truth: Findings, z: int) -> float:
-    """1 where the truth shows an embolus on slice `z`, 0 where it shows none, NaN where it does not say.
-
-    Said by, in this order: the slice's own score, the embolus mask, an exam without embolism.
-    """
-    if truth.slices is not None and np.isfinite(truth.slices.pe_filter[z]):
-        return float(truth.slices.pe_filter[z])
-    if truth.embolus is not None:
-        box = truth.embolus.box
-        return float(box.z0 <= z < box.z1 and bool((truth.embolus.values[z - box.z0] >= 128).any()))
-    if truth.exam is not None and truth.exam.decision == "negative":
-        return 0.0
-    return float("nan")

@@ -14,8 +14,8 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from cascade.errors import UsageError
-from cascade.registry import nearest
+from cascade.core.errors import UsageError
+from cascade.core.registry import nearest
 
 OUTPUTS = ("lung", "pe")
 

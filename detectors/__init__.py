@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade.stage import Learned
+from cascade.core.stage import Learned
 from detectors.lung_detector import LungDetector, LungDetectorConfig
 
 STAGES: dict[str, type[Learned]] = {"lung_detector": LungDetector}

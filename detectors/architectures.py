@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 
 # Heads of this kind answer with rows of a box and a score for each class; those of other names do not.
 _HEAD = re.compile(r"\bDetect, \[nc\]\]")

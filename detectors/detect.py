@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 from detectors.images import Image, Slice, open_image
 from detectors.lung_detector import LABELS, LungDetector
-from detectors.rows import suppress
+from detectors.nms import suppress
 
 _COLOURS = ((66, 135, 245), (245, 150, 66))
 """RGB of the right and the left lung's box."""

@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError, UsageError
-from cascade.geometry import AIR_HU, Frame, Grid
+from cascade.anatomy.lungs import body_centre
+from cascade.core.errors import InputError, UsageError
+from cascade.core.grid import Grid
+from cascade.core.patch import Frame
+from cascade.core.windows import AIR_HU, LUNG
 from cascade.reading import read
-from cascade.reference import body_centre
-from cascade.windows import LUNG
+from cascade.reading.images import WIDTH_MM, decode
 from detectors.lung_detector import LungDetector, LungDetectorConfig
 
 Image = Path | str | NDArray[np.generic]
-
-WIDTH_MM = 360.0
-"""How wide an image is taken to be that does not say it: a usual field of view of a chest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,24 +116,6 @@ def _dicom(path: Path, config: LungDetectorConfig) -> Slice:
     frame = study.grid.frame(0, body_centre(study), config.pixel_mm, size)
     picture = LUNG.to_bytes(np.asarray(study.grid.to_source(study.hu))[0])
     return Slice(stage.view(study, frame), frame, picture, study.grid)
-
-
-def decode(path: Path) -> NDArray[np.generic]:
-    """A picture file as `[y, x]` or, where it has colours, `[y, x, 3]`, red first.
-
-    Raises:
-        UsageError: It is no image that can be read.
-    """
-    raw = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
-    if image is None:
-        raise UsageError(f"{path} is no image that can be read; name a DICOM slice, a PNG or a JPEG file")
-    array = np.asarray(image)
-    if array.ndim == 3:
-        array = array[..., 2::-1]  # blue first in OpenCV; an opacity channel says nothing here
-        if array.shape[2] == 3 and (array == array[..., :1]).all():
-            array = array[..., 0]
-    return array
 
 
 def _is_dicom(path: Path) -> bool:

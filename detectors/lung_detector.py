@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import UsageError
-from cascade.findings import Findings, Lungs
-from cascade.geometry import Frame
-from cascade.reference import LungReference, body_centre, find_lungs
-from cascade.stage import Learned
-from cascade.study import Note, Study
-from cascade.windows import WINDOWS
+from cascade.anatomy.lungs import LungReference, body_centre, find_lungs
+from cascade.core.errors import UsageError
+from cascade.core.findings import Findings, Lungs
+from cascade.core.patch import Frame
+from cascade.core.stage import Learned
+from cascade.core.study import Note, Study
+from cascade.core.windows import WINDOWS
+from detectors.nms import suppress
 from detectors.region import area_ratio, around, fill, join, widen, without_leaps, without_strays
-from detectors.rows import suppress
 
 CHANNELS = ("lung", "pe", "mediastinal")
 """The windows that the network sees, in this order."""
@@ -74,7 +74,7 @@ class LungDetector(Learned):
 
     Answers and targets are decoded rows `[n, 6]` before suppression: x0, y0, x1, y1 in the sample's pixels (edges, as
     Ultralytics counts them: pixel i lies between i and i + 1), score of the right and of the left lung.
-    The threshold finder (`cascade.reference`) stands beside the network: the region holds what either of the two
+    The threshold finder (`cascade.anatomy.lungs`) stands beside the network: the region holds what either of the two
     finds, and a note says where they disagree.
     """
 

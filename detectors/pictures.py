@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.geometry import AIR_HU, Frame
-from cascade.reference import body_centre, find_lungs
-from cascade.study import Study
+from cascade.anatomy.lungs import body_centre, find_lungs
+from cascade.core.patch import Frame
+from cascade.core.study import Study
+from cascade.core.windows import AIR_HU
 from detectors.lung_detector import LungDetectorConfig
 
 Labels = NDArray[np.uint8]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.geometry import Box, Grid
+from cascade.core.grid import Box, Grid
 
 Boxes = NDArray[np.float32]
 """Float32 `[z, 2, 4]`: right and left lung as x0, y0, x1, y1 in voxels; NaN where there is none."""

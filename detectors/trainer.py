@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cascade.errors import UsageError
-from detectors.steps import Noted, StepWatch
+from cascade.core.errors import UsageError
+from detectors.step_logger import Noted, StepWatch
 from detectors.ultralytics_door import quiet_ultralytics, trainer
 
 Told = Callable[[int, int, Mapping[str, float]], None]

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import UsageError
-from cascade.study import Study
+from cascade.core.errors import UsageError
+from cascade.core.study import Study
 from detectors.lung_detector import LABELS, LungDetector, LungDetectorConfig
 from detectors.pictures import Labels, Looks, Picture, pictures, plain
-from detectors.steps import Noted
+from detectors.step_logger import Noted
 from detectors.trainer import Told, run_trainer
 from detectors.ultralytics_door import check
 

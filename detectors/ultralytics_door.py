@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from cascade.errors import UsageError
-from cascade.registry import nearest
+from cascade.core.errors import UsageError
+from cascade.core.registry import nearest
 from cascade.runtime.offline import go_offline, settle_ultralytics
 from detectors.architectures import Architecture, architectures
 

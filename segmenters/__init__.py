@@ -25,7 +25,7 @@ more a network sees the middle ones, so that an ensemble may have members of bot
 
 from __future__ import annotations
 
-from cascade.stage import Learned
+from cascade.core.stage import Learned
 from segmenters.embolus import EmbolusEnsemble
 
 STAGES: dict[str, type[Learned]] = {EmbolusEnsemble.name: EmbolusEnsemble}

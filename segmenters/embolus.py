@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.findings import Field, Findings
-from cascade.geometry import Box, Frame
-from cascade.stage import Learned
-from cascade.study import Study
-from cascade.windows import WINDOWS
+from cascade.core.findings import Field, Findings
+from cascade.core.grid import Box
+from cascade.core.patch import Frame
+from cascade.core.stage import Learned
+from cascade.core.study import Study
+from cascade.core.windows import WINDOWS
 
 EMBOLUS, ARTERY, SPREAD = range(3)
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cascade.errors import UsageError
-from cascade.registry import nearest
+from cascade.core.errors import UsageError
+from cascade.core.registry import nearest
 from segmenters.blocks import middle
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 from segmenters.blocks import ConvUnit, enlarge, middle
 
 

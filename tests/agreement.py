@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.findings import Field, Findings
+from cascade.core.findings import Field, Findings
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

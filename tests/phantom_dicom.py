@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from cascade.study import Study
+from cascade.core.study import Study
 
 MARKERS = {"A": ((12.0, -8.0, 118.0), 6.0, 300), "B": ((-9.0, 6.0, 130.0), 4.0, 600)}
 MIDDLE = (0.0, 0.0, 123.0)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from cascade.bundle import Bundle, Network, StageEntry, network_table, stage_classes
+from cascade.core.registry import build
 from cascade.fusion import Calibration, FusionParameters, LesionModel, OperatingPoint
-from cascade.registry import build
 
 SMALL: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = {
     "lung_detector": (

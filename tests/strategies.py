@@ -10,10 +10,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cascade.findings import Exam, Field, Findings, Lungs, Slices
-from cascade.geometry import Box, Grid
-from cascade.reference import find_lungs
-from cascade.study import Study
+from cascade.anatomy.lungs import find_lungs
+from cascade.core.findings import Exam, Field, Findings, Lungs, Slices
+from cascade.core.grid import Box, Grid
+from cascade.core.study import Study
 
 Clot = tuple[float, float, float, float]
 """Centre z, y, x and radius, mm from the chest's middle."""

@@ -9,8 +9,8 @@ import pytest
 
 import cascade
 from cascade.bundle import save
+from cascade.core.errors import BundleError, UsageError
 from cascade.detection import Detector
-from cascade.errors import BundleError, UsageError
 from tests.small_bundle import small_bundle
 
 IMAGE = np.random.default_rng(0).normal(-300, 400, (90, 110)).astype(np.int16)

@@ -16,18 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 from torch import nn
 
-from cascade import bundle as bundles
+import cascade.bundle as bundles
 from cascade.bundle import PACKAGES, Bundle, Network, StageEntry, load, network_table, save
-from cascade.cascade import Cascade
-from cascade.errors import BundleError
-from cascade.findings import Findings, Slices, same
+from cascade.bundle.weights import pack, unpack
+from cascade.core.errors import BundleError
+from cascade.core.findings import Findings, Slices, same
+from cascade.core.grid import Box, Grid
+from cascade.core.patch import Frame
+from cascade.core.registry import build
+from cascade.core.stage import Learned, Net
+from cascade.core.study import Study
 from cascade.fusion import Fusion
-from cascade.geometry import Box, Frame, Grid
-from cascade.registry import build
+from cascade.pipeline import Cascade
 from cascade.runtime import Choice, open_net
-from cascade.stage import Learned, Net
-from cascade.study import Study
-from cascade.weights_file import pack, unpack
 from tests.agreement import agreement, dice, differences
 from tests.small_bundle import SMALL, parameters, small_arguments
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest, cropped, moved, orders, stored

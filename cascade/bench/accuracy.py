@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cascade.bench.froc import RATES, SIZES, Marks, marks, sensitivity_with_interval
 from cascade.bench.frozen import FrozenSet
-from cascade.bench.metrics import Score, score
-from cascade.bench.statistics import Summary, summarise
-from cascade.cascade import Cascade
-from cascade.findings import Findings
+from cascade.core.findings import Findings
+from cascade.core.study import Study
 from cascade.fusion.fit import is_judged
-from cascade.study import Study
+from cascade.metrics.froc import RATES, SIZES, Marks, marks, sensitivity_with_interval
+from cascade.metrics.intervals import Summary, summarise
+from cascade.metrics.score import Score, score
+from cascade.pipeline import Cascade
 from segmenters.embolus import EmbolusEnsemble
 
 ENSEMBLE = "cascade"
@@ -44,7 +44,7 @@ def stored(roots: Iterable[Path], left_out: Callable[[str], None] = lambda _: No
         roots: The folders.
         left_out: Told the name of a study whose truth does not say whether there is an embolism.
     """
-    from cascade.training.datasets import open_cases
+    from cascade.datasets import open_cases
 
     for root in roots:
         for case in open_cases(root):
@@ -62,7 +62,7 @@ def frozen(chosen: FrozenSet, anatomies: Path) -> Iterator[Opened]:
 
 def simulated(seeds: Iterable[int], anatomies: list[Path]) -> Iterator[Opened]:
     """Studies simulated from seeds, one at a time; the anatomies take turns, and without any it is procedural."""
-    from cascade.phantom import Simulation, load, simulate
+    from cascade.simulation import Simulation, load, simulate
 
     for seed in seeds:
         anatomy = anatomies[seed % len(anatomies)] if anatomies else None

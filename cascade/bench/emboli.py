@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from cascade.errors import InputError
-from cascade.phantom import Simulation, load, outline
+from cascade.core.errors import InputError
+from cascade.simulation import Simulation, load, outline
 
 SMALLEST_ML = 0.01
 """Components below it are pixels at the edge of a reader's mask; they are in the volume and not counted."""

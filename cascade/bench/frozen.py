@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from cascade.config import from_json
-from cascade.errors import InputError
-from cascade.phantom import PhantomError, Simulated, Simulation, load, simulate
-from cascade.training.case import Case
+from cascade.core.config import from_json
+from cascade.core.errors import InputError
+from cascade.datasets.case import Case
+from cascade.simulation import PhantomError, Simulated, Simulation, load, simulate
 
 MOST_SEEDS = 10_000
 """With emboli, and as many without."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.bench.metrics import lesions
-from cascade.findings import Findings
-from cascade.study import Study
-from cascade.windows import PE
+from cascade.core.findings import Findings
+from cascade.core.study import Study
+from cascade.core.windows import PE
+from cascade.metrics.score import lesions
 from cascade.writing.record import source_index
 
 ANSWER = "#ff4136"

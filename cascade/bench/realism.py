@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.reference import find_lungs
-from cascade.study import Study
+from cascade.anatomy.lungs import find_lungs
+from cascade.core.study import Study
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.reference import body_centre, find_lungs
-from cascade.study import Study
-from cascade.windows import WINDOWS
+from cascade.anatomy.lungs import body_centre, find_lungs
+from cascade.core.study import Study
+from cascade.core.windows import WINDOWS
 
 U8 = NDArray[np.uint8]
 

@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def simulated_study(folder: Path, slices: int, seed: int = 1) -> Path:
 
     The slices of a study at 1 mm are picked evenly, and stated to lie accordingly further apart or closer.
     """
-    from cascade.geometry import Grid
-    from cascade.phantom import Simulation, simulate
-    from cascade.study import Study
+    from cascade.core.grid import Grid
+    from cascade.core.study import Study
+    from cascade.simulation import Simulation, simulate
     from cascade.writing import write_dicom
 
     config = Simulation(positive=1.0, slice_mm=(1.0,), slice_weights=(1.0,), crop=0.0)

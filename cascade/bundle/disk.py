@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cascade.bundle.values import Bundle, Network, StageEntry, network_table, stage_classes, subset_name
-from cascade.config import from_json, to_json
-from cascade.errors import BundleError
+from cascade.bundle.weights import read_header, read_plain, write_whole
+from cascade.core.config import from_json, to_json
+from cascade.core.errors import BundleError
+from cascade.core.registry import nearest
 from cascade.fusion import FusionParameters
 from cascade.fusion.parameters import sound
-from cascade.registry import nearest
-from cascade.weights_file import read_header, read_plain, write_whole
 
 FORMAT = 1
 

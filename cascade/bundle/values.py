@@ -15,16 +15,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascade.errors import BundleError, UsageError
+from cascade.bundle.weights import pack, unpack
+from cascade.core.errors import BundleError, UsageError
+from cascade.core.registry import build, nearest
 from cascade.fusion import FusionParameters
-from cascade.registry import build, nearest
 from cascade.runtime import FULL_PRECISION, Blueprint, open_net
-from cascade.weights_file import pack, unpack
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cascade.stage import Learned
+    from cascade.core.stage import Learned
 
 PACKAGES = ("detectors", "classifiers", "segmenters")
 ORDER = ("lung_detector", "lung_filter", "siamese", "embolus")

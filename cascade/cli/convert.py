@@ -12,7 +12,7 @@ from cascade.cli.folder import usable_out, whole
 from cascade.cli.options import STUDY, Series, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 
 VOLUMES = (".nii", ".nii.gz")
 

@@ -14,8 +14,8 @@ from cascade.cli.program import OK, Command, say_aside
 from cascade.cli.terminal import progress_bar, summary
 
 if TYPE_CHECKING:
-    from cascade.findings import Findings
-    from cascade.study import Study
+    from cascade.core.findings import Findings
+    from cascade.core.study import Study
 
 POSITIVE = 2 / 3
 """Chance that a demo's study has emboli."""
@@ -54,8 +54,8 @@ class Demo(Command):
         usable_out(self.out, earlier_demo)
         if self.study is not None:
             existing(self.study, STUDY)
-        from cascade import Cascade
         from cascade.bench.picture import draw
+        from cascade.pipeline import Cascade
         from cascade.reading import read
         from cascade.writing import save_run
 
@@ -78,8 +78,8 @@ class Demo(Command):
         return OK
 
     def _simulate(self, folder: Path) -> Findings:
-        from cascade.cli.simulated_set import write_study
-        from cascade.phantom import Simulation, simulate
+        from cascade.simulation import Simulation, simulate
+        from cascade.simulation.set import write_study
 
         made = simulate(Simulation(positive=POSITIVE), self.seed)
         write_study(folder, "dicom", made.study, made.truth, made.facts, made.labels)
@@ -88,7 +88,7 @@ class Demo(Command):
     def _places(self, study: Study, findings: Findings, truth: Findings | None) -> list[str]:
         lines = []
         if truth is not None:
-            from cascade.bench.metrics import score
+            from cascade.metrics.score import score
 
             result = score(findings, truth)
             if result.positive:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 
 PICTURE = "demo.png"
 INDEX = "index.csv"

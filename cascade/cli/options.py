@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from cascade.errors import InputError, UsageError
-from cascade.registry import nearest
+from cascade.core.errors import InputError, UsageError
+from cascade.core.registry import nearest
 
 Out = Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
 OptionalOut = Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cascade.cli.options import existing
-from cascade.config import from_json, to_json
-from cascade.errors import UsageError
-from cascade.registry import nearest
+from cascade.core.config import from_json, to_json
+from cascade.core.errors import UsageError
+from cascade.core.registry import nearest
 
 Change = tuple[str, Any]
 """A dotted key and its value."""

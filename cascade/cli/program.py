@@ -23,7 +23,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import UseCounterAction, arg
 
-from cascade.errors import CascadeError, InputError
+from cascade.core.errors import CascadeError, InputError
 
 OK = 0
 OUR_ERROR = 1

@@ -11,25 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from cascade.cli.folder import usable_out, whole
-from cascade.cli.options import (
-    STUDY,
-    Bundle,
-    Device,
-    Out,
-    Runtime,
-    Series,
-    Studies,
-    existing,
-    formats,
-    named,
-    stem,
-)
+from cascade.cli.options import STUDY, Bundle, Device, Out, Runtime, Series, Studies, existing, formats, named, stem
 from cascade.cli.program import OK, PART_FAILED, Command, failed, tell
 from cascade.cli.terminal import progress_bar, say, summary
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from cascade import Cascade
+    from cascade.pipeline import Cascade
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +59,7 @@ class Run(Command):
             usable_out(out)
             if len(targets) == 1:
                 existing(study, STUDY)
-        from cascade import Cascade
+        from cascade.pipeline import Cascade
 
         start = time.perf_counter()
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))

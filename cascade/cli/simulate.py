@@ -15,12 +15,12 @@ from cascade.cli.options import STUDY, Bundle, Out, existing, not_negative, stem
 from cascade.cli.overrides import override
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
-from cascade.errors import InputError, UsageError
+from cascade.core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from cascade.findings import Field, Findings
-    from cascade.phantom import Simulation
-    from cascade.study import Study
+    from cascade.core.findings import Field, Findings
+    from cascade.core.study import Study
+    from cascade.simulation import Simulation
 
     Row = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ class Simulate(Command):
         cascade simulate -o SET simulation.slice_mm=[1.0] simulation.slice_weights=[1]
 
     Attributes:
-        overrides: What may vary, such as simulation.noise_hu=[10,20]; all of it is in cascade/phantom/config.py.
+        overrides: What may vary, such as simulation.noise_hu=[10,20]; all of it is in cascade/simulation/config.py.
         out: Folder for the set: index.csv and a folder a study.
         number: How many studies.
         seed: Of the first study; the next ones count on.
@@ -82,8 +82,8 @@ class Simulate(Command):
             refuse_unclear_study(existing(self.onto, STUDY))
         if self.arteries is not None:
             existing(self.arteries)
-        from cascade.cli.simulated_set import write_index
-        from cascade.phantom import Simulation
+        from cascade.simulation import Simulation
+        from cascade.simulation.set import write_index
 
         begun = Simulation(**ranges)
         config = override({"simulation": begun}, self.overrides)["simulation"]
@@ -134,7 +134,7 @@ class Simulate(Command):
             raise UsageError(f"--emboli and simulation.{min(twice)} both say how many emboli there are; leave one out")
         if self.onto is None:
             return
-        from cascade.phantom.onto import SETTINGS
+        from cascade.simulation.paint_into import SETTINGS
 
         if idle := changed - SETTINGS:
             text = f"--onto keeps the study's own pixels, so simulation.{min(idle)} would change nothing"
@@ -145,16 +145,16 @@ class Simulate(Command):
     def _simulated(self, out: Path, config: Simulation, seeds: range, maps: list[Path]) -> Iterator[Row]:
         from functools import partial
 
-        from cascade.cli.simulated_set import keep
-        from cascade.phantom import simulate_many
+        from cascade.simulation import simulate_many
+        from cascade.simulation.set import keep
 
         into = partial(keep, out, self.format, self.split)
         return simulate_many(config, seeds, into, anatomies=maps, workers=self.workers)
 
     def _painted(self, out: Path, config: Simulation, seeds: range) -> Iterator[Row]:
-        from cascade.cli.simulated_set import row, write_study
-        from cascade.phantom.onto import find_arteries, paint_onto
-        from cascade.phantom.truth import rows_of
+        from cascade.simulation.paint_into import find_arteries, paint_onto
+        from cascade.simulation.set import row, write_study
+        from cascade.simulation.truth import rows_of
 
         onto = self.onto or Path()
         study, known, found = self._scan(onto)
@@ -173,10 +173,11 @@ class Simulate(Command):
         Raises:
             UsageError: The bundle's networks find no arteries.
         """
-        from cascade import Cascade, Findings
+        from cascade.core.findings import Findings
+        from cascade.datasets.layouts import labelled
+        from cascade.datasets.masks import as_field, mask_on
+        from cascade.pipeline import Cascade
         from cascade.reading import read
-        from cascade.training.datasets import labelled
-        from cascade.training.datasets.masks import as_field, mask_on
 
         if labelled.is_study(onto):
             study, known = labelled.opened(onto)
@@ -203,7 +204,7 @@ def refuse_unclear_study(path: Path) -> None:
     Raises:
         UsageError: The path is the `ct` of a study whose outlines lie beside it, or holds several such studies.
     """
-    from cascade.training.datasets import labelled
+    from cascade.datasets.layouts import labelled
 
     if labelled.is_study(path) or not path.is_dir():
         return
@@ -292,7 +293,7 @@ def open_first(maps: Sequence[Path], seeds: Iterable[int], progress: Callable[[s
     used = sorted({maps[seed % len(maps)] for seed in seeds}) if maps else []
     if len(used) < 2:  # the first study opens it
         return
-    from cascade.phantom import load
+    from cascade.simulation import load
 
     for done, path in enumerate(used, start=1):
         load(path)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from cascade.findings import Findings
+    from cascade.core.findings import Findings
     from cascade.training.run import Watch
 
 Progress = Callable[[str, int, int], None]

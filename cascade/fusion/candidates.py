@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cascade.findings import Field, Findings, Side
+from cascade.core.findings import Field, Findings, Side
+from cascade.core.grid import Box, Grid
 from cascade.fusion.parameters import LesionModel
-from cascade.geometry import Box, Grid
 
 Values = NDArray[np.float64]
 

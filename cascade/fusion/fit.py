@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from cascade.errors import UsageError
-from cascade.findings import Findings
+from cascade.core.errors import UsageError
+from cascade.core.findings import Findings
+from cascade.core.study import Study
+from cascade.core.truth import is_positive
 from cascade.fusion.candidates import find, score
 from cascade.fusion.logistic import Values, fit_monotone, folds, platt, wilson
 from cascade.fusion.parameters import (
@@ -26,7 +28,7 @@ from cascade.fusion.parameters import (
     OperatingPoint,
 )
 from cascade.fusion.stage import exam_inputs
-from cascade.study import Study
+from cascade.metrics.score import ALARM_MM3
 
 Case = tuple[Study | None, Findings, Findings]
 """A study (not needed), the findings after the embolus stage, and the truth."""
@@ -36,8 +38,6 @@ SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
 ALARMS = 0.2
 """Alarms an exam that may be kept as lesions; what is not kept still counts in the exam's probability."""
-ALARM_MM3 = 40.0
-"""Components of the answer from this volume on count as alarms where they touch no clot."""
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
 _GROW = (0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -185,21 +185,6 @@ def is_judged(truth: Findings) -> bool:
         return False
     decided = truth.exam is not None and truth.exam.decision in ("positive", "negative")
     return decided or truth.embolus is not None or truth.labels is not None
-
-
-def is_positive(truth: Findings) -> bool:
-    """Whether the truth holds an embolus: by its voxels, else by its exam.
-
-    Raises:
-        UsageError: The truth says neither.
-    """
-    if truth.embolus is not None:
-        return bool((truth.embolus.values >= 128).any())
-    if truth.labels is not None:
-        return bool(truth.labels.values.any())
-    if truth.exam is not None and truth.exam.decision in ("positive", "negative"):
-        return truth.exam.decision == "positive"
-    raise UsageError("a case's truth says nothing of embolism: neither voxels nor an exam's label", "E_NO_TRUTH")
 
 
 def _cuts(probability: Values) -> Values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cascade.registry import nearest
+from cascade.core.registry import nearest
 
 LESION_INPUTS = ("volume", "peak", "mean", "artery", "in_tree", "near_tree", "agreement")
 """Inputs of the lesion model; each is turned so that more of it speaks for an embolus."""

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
 
-from cascade.errors import UsageError
-from cascade.findings import Contribution, Decision, Exam, Field, Findings, Lesion, place_of
+from cascade.core.errors import UsageError
+from cascade.core.findings import Contribution, Decision, Exam, Field, Findings, Lesion, place_of
+from cascade.core.grid import Box
+from cascade.core.registry import nearest
+from cascade.core.stage import Watch
+from cascade.core.study import Note, Study
 from cascade.fusion.candidates import Candidates, Values, find, logit, score, side_of
+from cascade.fusion.gates import Gates, judge
 from cascade.fusion.parameters import EXAM_INPUTS, POINTS, FusionParameters
-from cascade.geometry import Box
-from cascade.quality import Gates, judge
-from cascade.registry import nearest
-from cascade.stage import Watch
-from cascade.study import Note, Study
 
 NO_LESION = -6.0
 """Log-odds of the strongest lesion where there is no candidate at all."""

@@ -12,8 +12,8 @@ from cascade.reading.array import from_array
 from cascade.reading.limits import MINIMUM_SLICES
 
 if TYPE_CHECKING:
-    from cascade.reading.score import Candidate
-    from cascade.study import Study
+    from cascade.core.study import Study
+    from cascade.reading.series_ranking import Candidate
 
 __all__ = ["candidates", "from_array", "read"]
 
@@ -54,7 +54,7 @@ def candidates(path: Path | str) -> list[Candidate]:
     Raises:
         InputError: E_NO_CT_SERIES, the path holds no DICOM image.
     """
-    from cascade.errors import InputError
+    from cascade.core.errors import InputError
     from cascade.reading.dicom import candidates_in
     from cascade.reading.kind import kind_of
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cascade.errors import InputError
-from cascade.geometry import Grid
+from cascade.core.errors import InputError
+from cascade.core.grid import Grid
+from cascade.core.study import Note, Study
+from cascade.reading.hounsfield_check import oblique, without_offset
 from cascade.reading.limits import MAXIMUM_VOXEL_MM
-from cascade.reading.plausible import oblique, without_offset
-from cascade.study import Note, Study
 
 
 def from_array(

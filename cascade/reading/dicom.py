@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError, UsageError
-from cascade.geometry import Grid
+from cascade.core.errors import InputError, UsageError
+from cascade.core.grid import Grid
+from cascade.core.study import Note, Study
 from cascade.reading.files import files_in
 from cascade.reading.headers import Header, Unread, read_headers
+from cascade.reading.hounsfield_check import oblique, refuse_inverted, without_offset
 from cascade.reading.limits import MINIMUM_SLICES
 from cascade.reading.pixels import decode, open_pixels, to_hu
-from cascade.reading.plausible import oblique, refuse_inverted, without_offset
-from cascade.reading.score import Candidate, rank
 from cascade.reading.series import volumes
+from cascade.reading.series_ranking import Candidate, rank
 from cascade.reading.stack import Stack
-from cascade.study import Note, Study
 
 # Scores closer than this are settled by looking at the pixels.
 CLOSE_POINTS = 10.0

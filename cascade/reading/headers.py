@@ -14,7 +14,7 @@ import pydicom
 from pydicom import config
 from pydicom.dataset import Dataset
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
 from cascade.reading.extent import Extent, pixel_extent
 from cascade.reading.kind import is_dicom, lacks_preamble
 from cascade.reading.limits import MAX_FRAMES, MAX_SIDE, check

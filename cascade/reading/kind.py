@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from cascade.errors import InputError, UsageError
+from cascade.core.errors import InputError, UsageError
 
 Kind = Literal["folder", "dicom", "nifti", "nrrd"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError
-from cascade.geometry import Grid
+from cascade.core.errors import InputError
+from cascade.core.grid import Grid
 from cascade.reading.array import grid_of
 from cascade.reading.kind import kind_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
 
 MAX_FILES = 20_000
 MAX_DEPTH = 20

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
+from cascade.core.study import Study
 from cascade.reading.limits import MAX_VOXELS, check
 from cascade.reading.volume import RAS_TO_LPS, volume_study
-from cascade.study import Study
 
 _SPACES = {
     "left-posterior-superior": np.eye(4),

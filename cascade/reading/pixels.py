@@ -13,8 +13,8 @@ from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 
-from cascade.errors import InputError
-from cascade.geometry import AIR_HU
+from cascade.core.errors import InputError
+from cascade.core.windows import AIR_HU
 from cascade.reading.headers import BROKEN, Header
 from cascade.reading.kind import lacks_preamble
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
+from cascade.core.study import Note
 from cascade.reading.headers import CT_CLASSES, Header
 from cascade.reading.limits import MINIMUM_SLICES
 from cascade.reading.stack import SAME_PLACE_MM, Stack, places_of, stack
-from cascade.study import Note
 
 _LOCALIZERS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW")
 _VIEWS = ("MPR", "MIP", "MINIP", "VRT", "3D", "CURVED", "AVERAGE")

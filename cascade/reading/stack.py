@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
+from cascade.core.study import Note
 from cascade.reading.headers import Header
 from cascade.reading.limits import (
     FEW_SLICES,
@@ -22,7 +23,6 @@ from cascade.reading.limits import (
     check,
 )
 from cascade.reading.pixels import codec, digest
-from cascade.study import Note
 
 # Positions closer than this are one place: exporters round to 0.001 mm and worse.
 SAME_PLACE_MM = 0.01

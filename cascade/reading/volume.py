@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
+from cascade.core.study import Note, Study
 from cascade.reading.array import grid_of, to_int16
+from cascade.reading.hounsfield_check import oblique, without_offset
 from cascade.reading.limits import FEW_SLICES, SMALL_FIELD_MM
 from cascade.reading.pixels import clear_border
-from cascade.reading.plausible import oblique, without_offset
-from cascade.study import Note, Study
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -1,4 +1,4 @@
-"""A network behind one small interface (`cascade.stage.Net`), whatever executes it.
+"""A network behind one small interface (`cascade.core.stage.Net`), whatever executes it.
 
 `torch` is eager PyTorch in float32, the reference, on CPU or GPU. `openvino` is OpenVINO on the CPU in float32,
 `openvino-bf16` the same in bfloat16 where the CPU has it. Names are listed here and nowhere else.

@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cascade.errors import UsageError
-from cascade.registry import nearest
+from cascade.core.errors import UsageError
+from cascade.core.registry import nearest
 
 RUNTIMES = ("torch", "openvino", "openvino-bf16")
 DEFAULT_CPU = "openvino-bf16"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import BundleError, UsageError
-from cascade.registry import nearest
+from cascade.core.errors import BundleError, UsageError
+from cascade.core.registry import nearest
+from cascade.core.stage import Net
 from cascade.runtime.device import RUNTIMES
-from cascade.stage import Net
 
 if TYPE_CHECKING:
     from torch import nn

@@ -32,7 +32,7 @@ SEAL = ".sha256"
 
 
 class OpenVinoNet:
-    """A network compiled for this CPU, behind `cascade.stage.Net`.
+    """A network compiled for this CPU, behind `cascade.core.stage.Net`.
 
     Every sample is inferred by itself, on one core, as many at a time as there are cores: a sample's answer cannot
     depend on its neighbours, and on two cores this is faster than one batch over both (measured: 3.35 against

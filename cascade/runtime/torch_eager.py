@@ -9,7 +9,7 @@ from torch import nn
 
 
 class TorchNet:
-    """A torch module behind `cascade.stage.Net`.
+    """A torch module behind `cascade.core.stage.Net`.
 
     Args:
         module: In evaluation mode; float32.

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import UsageError
-from cascade.geometry import AIR_HU
+from cascade.core.errors import UsageError
+from cascade.core.windows import AIR_HU
 
 
 @dataclass(frozen=True)

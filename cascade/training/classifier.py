@@ -12,22 +12,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.anatomy.lungs import find_lungs
 from cascade.bundle import Bundle, Network, StageEntry
-from cascade.errors import InputError, UsageError
-from cascade.findings import Findings, Slices
-from cascade.reference import find_lungs
-from cascade.registry import build, nearest
-from cascade.stage import Learned
+from cascade.core.errors import InputError, UsageError
+from cascade.core.findings import Findings, Slices
+from cascade.core.registry import build, nearest
+from cascade.core.stage import Learned
+from cascade.datasets import open_cases
+from cascade.datasets.case import Case
 from cascade.training import negatives
 from cascade.training.augment import AugmentConfig
-from cascade.training.case import Case
-from cascade.training.datasets import open_cases
 from cascade.training.finish import Say, finish
 from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import LossConfig, loss_of
 from cascade.training.plan import Plan
-from cascade.training.planes import Change, Judge, Plane, PlaneConfig, Planes, collect
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
+from cascade.training.slices import Change, Judge, Plane, PlaneConfig, Planes, collect
 from cascade.training.split import refuse_shared
 from cascade.training.trial import refuse_misfit
 from classifiers import NETWORKS, STAGES, LungFilter

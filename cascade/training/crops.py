@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cascade.errors import UsageError
-from cascade.findings import Field
-from cascade.geometry import Frame
+from cascade.core.errors import UsageError
+from cascade.core.findings import Field
+from cascade.core.patch import Frame
+from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig, Geometry, intensity
-from cascade.training.case import Case
 from cascade.training.examples import Example
 from cascade.training.feed import device_of, feed
 from cascade.training.losses import SEGMENTATION, Loss, loss_of

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
+from cascade.anatomy.lungs import find_lungs
 from cascade.bundle import Bundle, Network, StageEntry
-from cascade.errors import UsageError
-from cascade.findings import Findings
-from cascade.reference import find_lungs
-from cascade.training.datasets import open_cases
-from cascade.training.datasets.lung_boxes import sides
+from cascade.bundle.weights import pack
+from cascade.core.errors import UsageError
+from cascade.core.findings import Findings
+from cascade.datasets import open_cases
+from cascade.datasets.lung_boxes import sides
 from cascade.training.examples import Example, draw_examples
 from cascade.training.finish import Say, finish
 from cascade.training.memory import memory_mb
 from cascade.training.monitors import draw_results, events, write_events
 from cascade.training.run import append_rows, cut_table, refuse_used, sources, write_args, write_table
-from cascade.weights_file import pack
 from detectors.lung_detector import LungDetectorConfig, from_rows
 from detectors.training import DetectorTraining, Labelled, train_detector
 

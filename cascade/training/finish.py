@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cascade.bundle import ORDER, Bundle, load, save
-from cascade.errors import CascadeError
+from cascade.core.errors import CascadeError
+from cascade.training.distributed import world
 from cascade.training.fusion import train_fusion
-from cascade.training.ranks import world
 
 Say = Callable[[str], None]
 """Takes a sentence for a person."""

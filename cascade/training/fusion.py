@@ -9,12 +9,14 @@ from itertools import combinations
 from pathlib import Path
 
 from cascade.bundle import Bundle, save, subset_name
-from cascade.findings import Findings
+from cascade.core.findings import Findings
+from cascade.core.study import Study
+from cascade.datasets import open_cases
 from cascade.fusion import FusionParameters, LesionModel, fit
 from cascade.fusion.fit import fit_measured, inputs_of, is_judged, measure
 from cascade.runtime import choose
-from cascade.study import Study
-from cascade.training.datasets import open_cases
+from cascade.writing import load_findings
+from cascade.writing import save as save_findings
 
 STORED = ("json", "nifti", "probability")
 Told = Callable[[str, int, int], None]
@@ -34,7 +36,7 @@ class Exams(Sequence[tuple[Study | None, Findings, Findings]]):
     def add(self, findings: Findings, truth: Findings, patient: str) -> None:
         """Keep one exam."""
         for name, one in (("found", findings), ("truth", truth)):
-            one.save(self.folder / f"{len(self)}" / name, STORED)
+            save_findings(one, self.folder / f"{len(self)}" / name, STORED)
         self.patients.append(patient)
 
     def __len__(self) -> int:
@@ -44,7 +46,7 @@ class Exams(Sequence[tuple[Study | None, Findings, Findings]]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         folder = self.folder / f"{index}"
-        return None, Findings.read(folder / "found"), Findings.read(folder / "truth")
+        return None, load_findings(folder / "found"), load_findings(folder / "truth")
 
 
 def train_fusion(

@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError
-from cascade.findings import Findings
+from cascade.core.errors import InputError
+from cascade.core.findings import Findings
+from cascade.core.truth import embolus_on
+from cascade.datasets import open_cases
+from cascade.datasets.case import Case
+from cascade.datasets.layouts.jpeg256 import IMAGES, SPACING, SPACING_COLUMNS
+from cascade.datasets.layouts.rsna import IDS, INDETERMINATE, NEGATIVE, SLICE
+from cascade.datasets.rgb_windows import to_picture
 from cascade.reading import read
-from cascade.three_windows import to_picture
-from cascade.training.case import Case
-from cascade.training.datasets import open_cases
-from cascade.training.datasets.jpeg256 import IMAGES, SPACING, SPACING_COLUMNS
-from cascade.training.datasets.rsna import IDS, INDETERMINATE, NEGATIVE, SLICE
-from classifiers.scores import embolus_on
 
 SERIES = "series"
 """Name of the folder of a case's one series."""

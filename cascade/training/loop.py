@@ -14,18 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cascade.errors import CascadeError, UsageError
+from cascade.core.errors import CascadeError, UsageError
 from cascade.training.average import moving_average
+from cascade.training.checkpoint import Progress, load, part, put_back, store, taken
+from cascade.training.distributed import world
 from cascade.training.feed import Batch, Draw, feed
-from cascade.training.little import LittleSample
 from cascade.training.losses import Loss, of_all
 from cascade.training.memory import memory_mb
 from cascade.training.monitors import Verdict
+from cascade.training.overfit_check import LittleSample
 from cascade.training.plan import Plan
-from cascade.training.ranks import world
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
-from cascade.training.state import Progress, load, part, put_back, store, taken
 
 Evaluate = Callable[[nn.Module], Verdict]
 

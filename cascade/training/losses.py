@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from cascade.errors import UsageError
-from cascade.registry import nearest
-from cascade.training.ranks import totals
+from cascade.core.errors import UsageError
+from cascade.core.registry import nearest
+from cascade.training.distributed import totals
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

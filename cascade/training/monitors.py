@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cascade.writing.files import write_whole
+from cascade.core.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

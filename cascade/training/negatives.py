@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.geometry import AIR_HU
+from cascade.core.windows import AIR_HU
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
+from cascade.training.distributed import processes
 from cascade.training.feed import usual_workers
-from cascade.training.ranks import processes
 
 _COUNTS = ("steps", "batch", "evaluate_every", "look_every")
 _AMOUNTS = ("learning_rate", "clip")

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from cascade.config import to_json
-from cascade.errors import UsageError
+from cascade.core.config import to_json
+from cascade.core.errors import UsageError
+from cascade.core.files import OutputError, write_bytes
+from cascade.training.checkpoint import Progress
 from cascade.training.curves import draw_curves
+from cascade.training.distributed import world
 from cascade.training.examples import Example, draw_examples
 from cascade.training.monitors import Verdict, draw_epoch, draw_results, events, write_events
-from cascade.training.ranks import world
-from cascade.training.state import Progress
-from cascade.writing.files import OutputError, write_bytes
 
 if TYPE_CHECKING:
     from cascade.bundle import Bundle

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import nn
 
-from cascade.bench.metrics import score
-from cascade.findings import Findings
-from cascade.training.case import Case
+from cascade.core.findings import Findings
+from cascade.datasets.case import Case
+from cascade.metrics.score import score
 from cascade.training.feed import device_of
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 
@@ -38,7 +38,7 @@ def answers_of(network: nn.Module, config: EmbolusConfig, cases: Iterable[Case])
 def row_of(case: Case, answer: Findings) -> Row:
     """One scan's figures; NaN where there is nothing to measure.
 
-    `dice`, `iou`, `sensitivity` and `precision` of voxels, `lesion_f1` (clots and alarms as `cascade.bench.metrics`
+    `dice`, `iou`, `sensitivity` and `precision` of voxels, `lesion_f1` (clots and alarms as `cascade.metrics.score`
     counts them), `hd95_mm`, and volumes in ml.
     """
     told, true = answer.mask(), case.truth.mask()

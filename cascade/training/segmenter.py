@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from cascade.bundle import Bundle, Network, StageEntry
-from cascade.errors import InputError, UsageError
-from cascade.registry import build
+from cascade.core.errors import InputError, UsageError
+from cascade.core.registry import build
+from cascade.datasets import entries
+from cascade.datasets.cache import prepared_case
+from cascade.datasets.case import Case, thin
 from cascade.training.augment import AugmentConfig
-from cascade.training.cache import prepared_case
-from cascade.training.case import Case, thin
 from cascade.training.crops import CropConfig, Judge
-from cascade.training.datasets import entries
+from cascade.training.distributed import world
 from cascade.training.finish import Say, finish
 from cascade.training.imbalance import ImbalanceConfig, sampler
 from cascade.training.imbalance.lungs import cut_to_lungs
@@ -24,7 +25,6 @@ from cascade.training.imbalance.ratio import target_ratio
 from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import SEGMENTATION, LossConfig, loss_of
 from cascade.training.plan import Plan
-from cascade.training.ranks import world
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
 from cascade.training.scans import answers_of, means, row_of
 from cascade.training.split import refuse_shared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 
 
 def refuse_shared(learn: set[str], held: set[str]) -> None:

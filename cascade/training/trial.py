@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 
 
 def refuse_misfit(network: nn.Module, name: str, sample: tuple[int, int, int], answers: int) -> None:

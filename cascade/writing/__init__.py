@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cascade.core.files import OutputError, is_done
 from cascade.writing.dicom import write_dicom
-from cascade.writing.files import OutputError, is_done
-from cascade.writing.findings import FORMATS, load, save
+from cascade.writing.findings import FORMATS, load_findings, save
 from cascade.writing.picture import overlay
 from cascade.writing.record import rounded
 from cascade.writing.run import save_run
@@ -14,7 +14,7 @@ __all__ = [
     "FORMATS",
     "OutputError",
     "is_done",
-    "load",
+    "load_findings",
     "overlay",
     "rounded",
     "save",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cascade.geometry import Grid
-from cascade.study import Study
-from cascade.writing.files import write_bytes
+from cascade.core.files import write_bytes
+from cascade.core.grid import Grid
+from cascade.core.study import Study
 
 if TYPE_CHECKING:
     from pydicom.uid import UID

@@ -1,4 +1,4 @@
-"""findings.json and the maps beside it: `save` and `load`."""
+"""findings.json and the maps beside it: `save` and `load_findings`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cascade.errors import InputError, UsageError
-from cascade.findings import Field, Findings
-from cascade.geometry import Box
-from cascade.registry import nearest
-from cascade.writing.files import to_json, write_bytes
+from cascade.core.errors import InputError, UsageError
+from cascade.core.files import to_json, write_bytes
+from cascade.core.findings import Field, Findings
+from cascade.core.grid import Box
+from cascade.core.registry import nearest
 from cascade.writing.record import FORMAT, MAPS, from_record, grid_of, rounded, to_record
 from cascade.writing.tables import lesions_csv, slices_csv
 from cascade.writing.volume import read_volume, write_volume
@@ -35,7 +35,7 @@ def save(findings: Findings, out: Path | str, formats: Sequence[str] = ("json", 
         out: Made where it does not exist.
         formats: "json" findings.json; "csv" slices.csv and lesions.csv; "nifti" embolus.nii.gz, the lesion
             numbers; "probability" the embolus, artery and disagreement maps as well. With all of "json", "nifti"
-            and "probability", `load` gives `rounded(findings)` back. Without "probability", the embolus map is
+            and "probability", `load_findings` gives `rounded(findings)` back. Without "probability", the embolus map is
             read back as 255 in the lesions, which is exact for truth, and the two others are left out.
 
     Returns:
@@ -69,7 +69,7 @@ def save(findings: Findings, out: Path | str, formats: Sequence[str] = ("json", 
     return written
 
 
-def load(out: Path | str) -> Findings:
+def load_findings(out: Path | str) -> Findings:
     """Read what `save` wrote: a folder with findings.json and the maps that it names.
 
     Raises:

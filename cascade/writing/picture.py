@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.findings import Findings
-from cascade.geometry import Box
-from cascade.study import Study
-from cascade.windows import PE, Window
+from cascade.core.findings import Findings
+from cascade.core.grid import Box
+from cascade.core.study import Study
+from cascade.core.windows import PE, Window
 
 LESION = (255, 80, 48)
 LUNGS = ((90, 170, 255), (120, 220, 170))  # right, left

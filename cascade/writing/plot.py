@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.findings import Findings
+from cascade.core.findings import Findings
 from cascade.writing.record import slice_rows
 
 _WIDTH, _HEIGHT = 920, 190

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.findings import SIDES, Contribution, Exam, Field, Findings, Lesion, Lungs, Quality, Slices
-from cascade.geometry import Box, Grid, Order
-from cascade.study import Note
+from cascade.core.findings import SIDES, Contribution, Exam, Field, Findings, Lesion, Lungs, Quality, Slices
+from cascade.core.grid import Box, Grid, Order
+from cascade.core.study import Note
 
 FORMAT = "pe-cascade findings 1"
 DECIMALS = 6
@@ -25,7 +25,7 @@ _TOP = ("candidates", "bundle", "version")
 def rounded(findings: Findings) -> Findings:
     """Findings as a file can hold them: numbers with 6 decimals, lists sorted.
 
-    `load(save(f))` is `rounded(f)`, and rounding twice is rounding once.
+    `load_findings(save(f))` is `rounded(f)`, and rounding twice is rounding once.
     """
     exam, slices, lesions, quality = findings.exam, findings.slices, findings.lesions, findings.quality
     if exam is not None:

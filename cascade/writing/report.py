@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from cascade.findings import Findings, Lesion
-from cascade.geometry import Box
-from cascade.study import Study
+from cascade.core.findings import Findings, Lesion
+from cascade.core.grid import Box
+from cascade.core.study import Study
 from cascade.writing.picture import around, overlay, png, square
 from cascade.writing.plot import LINES, score_strip
 from cascade.writing.record import source_index

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cascade.findings import Findings
-from cascade.study import Study
-from cascade.writing.files import to_json, write_bytes, write_done
+from cascade.core.files import to_json, write_bytes, write_done
+from cascade.core.findings import Findings
+from cascade.core.study import Study
 from cascade.writing.findings import check_formats, save
 from cascade.writing.machine import machine
 from cascade.writing.record import rounded

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cascade.findings import Findings
+from cascade.core.findings import Findings
 from cascade.writing.record import slice_rows, source_index
 
 SLICES = ("study", "slice", "z_mm", "lung", "pe_filter", "pe_siamese", "in_region", "embolus_mm3")

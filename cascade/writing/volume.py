@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.errors import InputError
-from cascade.geometry import Grid
-from cascade.study import Study
-from cascade.writing.files import write_bytes
+from cascade.core.errors import InputError
+from cascade.core.files import write_bytes
+from cascade.core.grid import Grid
+from cascade.core.study import Study
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _BACKWARDS = np.eye(4)[[2, 1, 0, 3]]

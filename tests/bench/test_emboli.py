@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cascade.bench.emboli import Burden, burden, compare, of_patients
-from cascade.cli.bench import main
-from cascade.errors import InputError
+from cascade.cli.bench.main import main
+from cascade.core.errors import InputError
 
 
 def two_pieces() -> np.ndarray:

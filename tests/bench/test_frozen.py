@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cascade.bench.frozen import FrozenSet
-from cascade.errors import InputError
+from cascade.core.errors import InputError
 
 QUICK = 9507
 """A seed of few slices."""

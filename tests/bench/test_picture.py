@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cascade.bench.picture import centre, draw
-from cascade.findings import Exam, Field, Findings, Slices
-from cascade.geometry import Box, Grid, Order
-from cascade.study import Study
+from cascade.core.findings import Exam, Field, Findings, Slices
+from cascade.core.grid import Box, Grid, Order
+from cascade.core.study import Study
 
 GRID = Grid.simple((10, 40, 40), (3.0, 2.0, 2.0))
 STUDY = Study(np.full(GRID.shape, 40, np.int16), GRID)

@@ -6,8 +6,8 @@ from scipy import ndimage
 
 from cascade.bench import sheets
 from cascade.bench.realism import compare, figures
-from cascade.geometry import Grid
-from cascade.study import Study
+from cascade.core.grid import Grid
+from cascade.core.study import Study
 
 
 def _chest(sigma_px: float, noise: float) -> Study:

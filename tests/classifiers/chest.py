@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.findings import Exam, Field, Findings, Slices
-from cascade.geometry import AIR_HU, Box, Grid
-from cascade.stage import Net
-from cascade.study import Study
+from cascade.core.findings import Exam, Field, Findings, Slices
+from cascade.core.grid import Box, Grid
+from cascade.core.stage import Net
+from cascade.core.study import Study
+from cascade.core.windows import AIR_HU
 
 SPACING = (2.5, 4.0, 4.0)
 

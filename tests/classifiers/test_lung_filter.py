@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cascade.findings import Findings
-from cascade.geometry import Box
+from cascade.core.findings import Findings
+from cascade.core.grid import Box
 from classifiers import LungFilter
 from classifiers.lung_filter import LungFilterConfig
 from tests.classifiers.chest import chest, cropped, net_of, single_slice, truth

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 import classifiers
-from cascade.errors import UsageError
-from cascade.registry import build
+from cascade.core.errors import UsageError
+from cascade.core.registry import build
+from cascade.core.stage import Learned
 from cascade.runtime import open_net
-from cascade.stage import Learned
 from classifiers import LungFilter, Siamese
 from classifiers.efficientnet import EfficientNet
 from classifiers.siamese import SiameseNet

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cascade.errors import UsageError
-from cascade.findings import Exam, Findings
-from classifiers.scores import between, embolus_on, picture, probabilities
+from cascade.core.errors import UsageError
+from cascade.core.findings import Exam, Findings
+from cascade.core.truth import embolus_on
+from classifiers.scores import between, picture, probabilities
 from tests.classifiers.chest import chest, truth
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cascade.findings import Findings, Lungs, Slices
-from cascade.geometry import Box
+from cascade.core.findings import Findings, Lungs, Slices
+from cascade.core.grid import Box
 from classifiers import Siamese
 from classifiers.siamese_stage import SiameseConfig, top_spread
 from tests.classifiers.chest import chest, cropped, net_of, single_slice, truth

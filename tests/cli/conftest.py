@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade.cli import main
-from cascade.geometry import Grid
-from cascade.study import Study
+from cascade.cli.main import main
+from cascade.core.grid import Grid
+from cascade.core.study import Study
 from cascade.writing import write_dicom
 from tests.small_bundle import parameters, small_bundle
 

@@ -8,9 +8,9 @@ import pytest
 
 from cascade.bench.accuracy import alone
 from cascade.bench.speed import simulated_study, time_run
-from cascade.cascade import Cascade
-from cascade.cli.bench import main
-from cascade.errors import InputError
+from cascade.cli.bench.main import main
+from cascade.core.errors import InputError
+from cascade.pipeline import Cascade
 from cascade.reading import read
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade.cli import main
+from cascade.cli.main import main
 from cascade.reading import read
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli import main
+from cascade.cli.main import main
 from cascade.writing import is_done
 
 

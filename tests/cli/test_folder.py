@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli import main
 from cascade.cli.folder import earlier_demo, earlier_run, earlier_set, usable_out, whole
-from cascade.errors import UsageError
+from cascade.cli.main import main
+from cascade.core.errors import UsageError
 
 
 def results(folder: Path) -> Path:

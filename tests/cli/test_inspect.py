@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli import main
+from cascade.cli.main import main
 
 
 def test_a_study_is_told_in_lines(slab: Path, capsys: pytest.CaptureFixture[str]):

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli import main
-from cascade.cli.bench_accuracy import numbers
+from cascade.cli.bench.accuracy import numbers
+from cascade.cli.main import main
 from cascade.cli.options import existing, formats, stem
 from cascade.cli.overrides import override, parsed
 from cascade.cli.simulate import MOST_EMBOLI, anatomies, emboli_range, patient_of
-from cascade.cli.train import new_run
-from cascade.errors import InputError, UsageError
-from cascade.phantom.config import LIMITS
-from cascade.windows import Window
+from cascade.cli.train.training import new_run
+from cascade.core.errors import InputError, UsageError
+from cascade.core.windows import Window
+from cascade.simulation.config import LIMITS
 
 
 def test_output_types_always_hold_json():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli import main
-from cascade.cli.bench import main as bench
+from cascade.cli.bench.main import main as bench
+from cascade.cli.main import main
 from cascade.cli.program import Command, Program, settings_first
-from cascade.cli.train import main as train
-from cascade.errors import InputError
+from cascade.cli.train.main import main as train
+from cascade.core.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli import main
-from cascade.findings import Findings
-from cascade.study import Study
+from cascade.cli.main import main
+from cascade.core.findings import Findings
+from cascade.core.study import Study
 from cascade.writing import is_done
 
 CAPSYS = pytest.CaptureFixture[str]

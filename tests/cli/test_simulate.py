@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade.bench.metrics import score
-from cascade.cli import main
-from cascade.cli.train import main as train
-from cascade.findings import Findings
-from cascade.geometry import Grid
+from cascade.cli.main import main
+from cascade.cli.train.main import main as train
+from cascade.core.grid import Grid
+from cascade.core.study import Study
+from cascade.metrics.score import score
 from cascade.reading import read
-from cascade.study import Study
-from cascade.writing import write_dicom, write_nifti
+from cascade.writing import load_findings, write_dicom, write_nifti
 from cascade.writing.volume import write_volume
 from tests.cli.conftest import SMALL
 
@@ -26,13 +25,13 @@ from tests.cli.conftest import SMALL
 def test_a_set_has_an_index_and_the_truth_of_each_study(simulated: Path):
     rows = list(csv.DictReader((simulated / "index.csv").open()))
     assert [row["study"] for row in rows] == ["seed-00005"]
-    truth = Findings.read(simulated / "seed-00005" / "truth")
+    truth = load_findings(simulated / "seed-00005" / "truth")
     assert int(rows[0]["emboli"]) == len(truth.lesions or ()) >= 1
 
 
 def test_truth_lies_on_the_grid_of_the_study_that_is_read_back(simulated: Path):
     study = read(simulated / "seed-00005" / "ct")
-    truth = Findings.read(simulated / "seed-00005" / "truth")
+    truth = load_findings(simulated / "seed-00005" / "truth")
     assert score(truth, truth).dice == 1.0
     np.testing.assert_allclose(study.grid.affine, truth.grid.affine, atol=1e-6)
     clot, artery = study.hu[truth.mask()], truth.arteries
@@ -119,7 +118,7 @@ def test_clots_are_painted_into_a_scan_that_is_one_file(scan: tuple[Path, Path],
     out = tmp_path / "set"
     assert main(["simulate", "-o", str(out), "--onto", str(ct), "--arteries", str(arteries), "--format", "nifti"]) == 0
     before, after = read(ct), read(out / "seed-00000" / "ct.nii.gz")
-    clots = Findings.read(out / "seed-00000" / "truth").mask()
+    clots = load_findings(out / "seed-00000" / "truth").mask()
     assert clots.any()
     told = json.loads((out / "seed-00000" / "truth" / "exam.json").read_text())["lesions"]
     assert sum(row["volume_mm3"] for row in told) == pytest.approx(clots.sum() * after.grid.voxel_mm3, rel=1e-3)

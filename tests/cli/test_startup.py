@@ -14,7 +14,7 @@ import json, sys
 seen = []
 # Arguments hold the socket first, then the address.
 sys.addaudithook(lambda event, given: seen.append((event, str(given[1:]))) if event.startswith("socket.") else None)
-from cascade.cli import main
+from cascade.cli.main import main
 code = main(sys.argv[1:])
 print(json.dumps({"code": code, "sockets": seen, "modules": sorted(sys.modules)}))
 """
@@ -50,7 +50,7 @@ def test_import_takes_half_a_second_and_loads_nothing_heavy():
 
 def test_help_loads_nothing_heavy():
     quiet = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()): main(['--help'])"
-    assert not HEAVY & loaded(f"from cascade.cli import main\n{quiet}")
+    assert not HEAVY & loaded(f"from cascade.cli.main import main\n{quiet}")
 
 
 def test_the_network_packages_do_not_load_torch():

@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cascade.cli.terminal import summary
-from cascade.findings import Exam, Findings, Lesion
-from cascade.geometry import Grid, Order
-from cascade.study import Note
+from cascade.core.findings import Exam, Findings, Lesion
+from cascade.core.grid import Grid, Order
+from cascade.core.study import Note
 
 
 def lesion(number: int) -> Lesion:

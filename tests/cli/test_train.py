@@ -12,11 +12,11 @@ import pytest
 import classifiers
 import segmenters
 from cascade.cli.overrides import changed, from_file
-from cascade.cli.train import main
-from cascade.cli.train_classifier import Classifier
-from cascade.cli.train_detector import Detector
-from cascade.cli.train_segmenter import Segmenter
-from cascade.errors import UsageError
+from cascade.cli.train.classifier import Classifier
+from cascade.cli.train.detector import Detector
+from cascade.cli.train.segmenter import Segmenter
+from cascade.cli.train.main import main
+from cascade.core.errors import UsageError
 from cascade.training.losses import SEGMENTATION
 from cascade.training.plan import Plan
 from detectors.training import DetectorTraining

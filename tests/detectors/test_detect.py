@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cascade.errors import UsageError
-from cascade.windows import WINDOWS
+from cascade.core.errors import UsageError
+from cascade.core.windows import WINDOWS
 from detectors import LungDetector
 from detectors.detect import Detection, detect, draw
 from detectors.images import open_image

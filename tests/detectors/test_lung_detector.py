@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade.errors import UsageError
-from cascade.findings import Findings
-from cascade.geometry import Box
+from cascade.anatomy.lungs import find_lungs
+from cascade.core.errors import UsageError
+from cascade.core.findings import Findings
+from cascade.core.grid import Box
+from cascade.core.study import Study
 from cascade.reading import read
-from cascade.reference import find_lungs
-from cascade.study import Study
 from detectors import LungDetector, LungDetectorConfig
 from detectors.region import around
 from tests.strategies import chest, cropped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cascade.geometry import Box, Grid
+from cascade.core.grid import Box, Grid
 from detectors.region import area_ratio, around, fill, join, widen, without_leaps, without_strays
 
 NOTHING = np.full((2, 4), np.nan, np.float32)

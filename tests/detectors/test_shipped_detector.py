@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cascade.anatomy.lungs import find_lungs
+from cascade.core.errors import BundleError
+from cascade.core.findings import Findings
 from cascade.detection import Detector
-from cascade.errors import BundleError
-from cascade.findings import Findings
 from cascade.reading import read
-from cascade.reference import find_lungs
 from detectors.region import around
 
 pytestmark = pytest.mark.data

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 from detectors.lung_detector import LungDetector, LungDetectorConfig
 from detectors.pictures import Looks, pictures, plain
 from detectors.training import DetectorTraining, arguments, train_detector, write_pictures

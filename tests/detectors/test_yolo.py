@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cascade.bundle import Bundle, Network, StageEntry, load, save
-from cascade.errors import UsageError
-from cascade.registry import build
+from cascade.core.errors import UsageError
+from cascade.core.registry import build
 from cascade.runtime import open_net
 from detectors import NETWORKS, LungDetectorConfig
 from detectors.architectures import architectures
-from detectors.rows import suppress
+from detectors.nms import suppress
 from detectors.ultralytics_door import detection_model
 from detectors.yolo import Yolo
 

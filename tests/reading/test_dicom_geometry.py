@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cascade.geometry import Grid, Order
+from cascade.core.grid import Grid, Order
 from cascade.reading import from_array, read
 from tests.phantom_dicom import ORIENTATIONS, assert_right, dataset, phantom, rotated, write
 

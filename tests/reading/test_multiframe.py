@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import LegacyConvertedEnhancedCTImageStorage
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
 from cascade.reading import read
 from tests.phantom_dicom import ORIENTATIONS, assert_right, phantom
 

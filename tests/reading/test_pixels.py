@@ -15,8 +15,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cascade.errors import InputError
-from cascade.geometry import AIR_HU
+from cascade.core.errors import InputError
+from cascade.core.windows import AIR_HU
 from cascade.reading import read
 from cascade.reading.pixels import codec
 from tests.phantom_dicom import assert_right, phantom, write

@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
 from cascade.reading import read
 
 pytestmark = pytest.mark.data

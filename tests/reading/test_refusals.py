@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cascade.errors import InputError, UsageError
+from cascade.core.errors import InputError, UsageError
 from cascade.reading import candidates, read
 from tests.phantom_dicom import AXIAL, ORIENTATIONS, assert_right, phantom, rotated, write
 

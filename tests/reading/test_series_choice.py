@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cascade.errors import InputError, UsageError
+from cascade.core.errors import InputError, UsageError
 from cascade.reading import candidates, read
 from tests.phantom_dicom import ORIENTATIONS, phantom, write
 

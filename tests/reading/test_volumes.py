@@ -9,7 +9,7 @@ import nrrd
 import numpy as np
 import pytest
 
-from cascade.errors import InputError
+from cascade.core.errors import InputError
 from cascade.reading import candidates, from_array, read
 from tests.phantom_dicom import phantom, write
 

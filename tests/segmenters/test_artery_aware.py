@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from cascade.errors import UsageError
-from cascade.findings import Findings
+from cascade.core.errors import UsageError
+from cascade.core.findings import Findings
 from cascade.runtime import open_net
 from segmenters.artery_aware_3d import ArteryAware3D, VolumeConv
 from segmenters.embolus import EmbolusEnsemble

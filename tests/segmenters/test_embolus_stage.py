@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from cascade.findings import Field, Findings, Lungs
-from cascade.geometry import Box, Grid
-from cascade.registry import build
-from cascade.study import Study
+from cascade.core.findings import Field, Findings, Lungs
+from cascade.core.grid import Box, Grid
+from cascade.core.registry import build
+from cascade.core.study import Study
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 import segmenters
-from cascade.errors import UsageError
-from cascade.registry import build
+from cascade.core.errors import UsageError
+from cascade.core.registry import build
 from cascade.training.losses import SEGMENTATION, loss_of, of_all
 from segmenters import NETWORKS
 from tests.agreement import dice

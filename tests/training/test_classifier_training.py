@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade.errors import InputError, UsageError
-from cascade.findings import Slices
+from cascade.core.errors import InputError, UsageError
+from cascade.core.findings import Slices
+from cascade.datasets import open_cases
+from cascade.datasets.case import Case
 from cascade.training import negatives
-from cascade.training.case import Case
 from cascade.training.classifier import (
     class_of,
     filled,
@@ -18,9 +19,8 @@ from cascade.training.classifier import (
     train_classifier,
     with_lung_slices,
 )
-from cascade.training.datasets import open_cases
 from cascade.training.plan import Plan
-from cascade.training.planes import PlaneConfig
+from cascade.training.slices import PlaneConfig
 from classifiers import LungFilter
 from classifiers.lung_filter import LungFilterConfig
 from classifiers.siamese_stage import SiameseConfig

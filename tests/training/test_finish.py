@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cascade.bundle import ORDER, Bundle, StageEntry, load, subset_name
-from cascade.cascade import Cascade
-from cascade.findings import Exam, Field
-from cascade.training.case import Case
+from cascade.core.findings import Exam, Field
+from cascade.datasets.case import Case
+from cascade.pipeline import Cascade
 from cascade.training.finish import finish, obstacle
 from tests.small_bundle import small_bundle
 from tests.strategies import chest

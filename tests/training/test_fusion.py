@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cascade.findings import Exam, Field, Findings, Slices
-from cascade.geometry import Box, Grid
+from cascade.core.findings import Exam, Field, Findings, Slices
+from cascade.core.grid import Box, Grid
 from cascade.training.fusion import Exams, fit_subsets, subsets
 
 STAGES = ("lung_detector", "lung_filter", "siamese", "embolus")

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cascade.errors import UsageError
-from cascade.findings import Field, Findings
-from cascade.geometry import Box, Frame, Grid
-from cascade.study import Study
+from cascade.core.errors import UsageError
+from cascade.core.findings import Field, Findings
+from cascade.core.grid import Box, Grid
+from cascade.core.patch import Frame
+from cascade.core.study import Study
+from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig
-from cascade.training.case import Case
 from cascade.training.crops import CropConfig, Crops
 from cascade.training.imbalance import ImbalanceConfig, sampler
 from cascade.training.imbalance.lungs import cut_to_lungs

@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cascade.cli.train import main
-from cascade.training.case import Case
+from cascade.cli.train.main import main
+from cascade.datasets.case import Case
 from tests.classifiers.chest import chest
 from tests.classifiers.chest import truth as chest_truth
 from tests.strategies import chest as whole_chest

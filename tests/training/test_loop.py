@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from cascade.errors import CascadeError, UsageError
+from cascade.core.errors import CascadeError, UsageError
 from cascade.training.feed import feed
 from cascade.training.loop import fit, l1, seeded
 from cascade.training.losses import bce, of_all

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 from cascade.training.losses import LOSSES, SEGMENTATION, LossConfig, bce, focal, loss_of, symmetric, tversky
 
 NAN = float("nan")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from cascade.cli.train_classifier import Classifier
-from cascade.cli.train_detector import Detector
-from cascade.cli.train_segmenter import Segmenter
-from cascade.errors import UsageError
+from cascade.cli.train.classifier import Classifier
+from cascade.cli.train.detector import Detector
+from cascade.cli.train.segmenter import Segmenter
+from cascade.core.errors import UsageError
 from cascade.training.crops import CropConfig
 from cascade.training.loop import refuse_others
 from cascade.training.plan import Plan

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from cascade.findings import Field, Findings
-from cascade.geometry import Box
-from cascade.training.planes import average_precision
+from cascade.core.findings import Field, Findings
+from cascade.core.grid import Box
 from cascade.training.scans import hd95, means, row_of
+from cascade.training.slices import average_precision
 from tests.training.test_imbalance import GRID, WITH, WITHOUT, scan
 
 WHOLE = Box(0, 12, 0, 64, 0, 64)

@@ -13,13 +13,13 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from cascade.bundle import Bundle, Network, StageEntry
-from cascade.errors import InputError, UsageError
-from cascade.findings import Exam, Field, Findings
-from cascade.registry import build
-from cascade.study import Note
+from cascade.core.errors import InputError, UsageError
+from cascade.core.findings import Exam, Field, Findings
+from cascade.core.registry import build
+from cascade.core.study import Note
+from cascade.datasets.case import FORMAT, Case, thin
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.average import moving_average
-from cascade.training.case import FORMAT, Case, thin
 from cascade.training.crops import CropConfig, Crops, Judge
 from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import SEGMENTATION, LossConfig, bce, loss_of, soft_dice

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
 from cascade.training.loop import fit, seeded
 from cascade.training.losses import LOSSES, LossConfig, loss_of
 from cascade.training.plan import Plan

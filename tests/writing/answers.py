@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from cascade.findings import Contribution, Exam, Field, Findings, Lesion, Lungs, Quality, Slices
-from cascade.geometry import Box, Grid, Order
-from cascade.study import Note, Study
+from cascade.core.findings import Contribution, Exam, Field, Findings, Lesion, Lungs, Quality, Slices
+from cascade.core.grid import Box, Grid, Order
+from cascade.core.study import Note, Study
 
 SHAPE = (6, 16, 20)
 BOX = Box(1, 5, 2, 14, 3, 18)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade.geometry import Grid
+from cascade.core.grid import Grid
+from cascade.core.study import Study
 from cascade.reading import from_array, read
-from cascade.study import Study
 from cascade.writing import write_dicom, write_nifti
 from cascade.writing.dicom import decimal
 from tests.phantom_dicom import assert_right, phantom, rotated, write

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade.errors import InputError, UsageError
-from cascade.findings import Exam, Findings, Slices
-from cascade.geometry import Grid, Order
-from cascade.writing import load, rounded, save
+from cascade.core.errors import InputError, UsageError
+from cascade.core.findings import Exam, Findings, Slices
+from cascade.core.grid import Grid, Order
+from cascade.writing import load_findings, rounded, save
 from tests.writing.answers import ORDERS, answer, findings, study, truth
 
 ALL = ("json", "nifti", "csv", "probability")
@@ -31,7 +31,7 @@ SCHEMA = json.loads((files("cascade.writing") / "findings.schema.json").read_tex
 def test_load_undoes_save(tmp_path_factory, f):
     folder = tmp_path_factory.mktemp("f")
     save(f, folder, ALL)
-    assert load(folder) == rounded(f)
+    assert load_findings(folder) == rounded(f)
     shutil.rmtree(folder)
 
 
@@ -50,12 +50,12 @@ def test_rounding_twice_is_rounding_once(f):
 
 def test_truth_comes_back_exactly(tmp_path):
     save(truth(), tmp_path, ("json", "nifti", "probability"))
-    assert load(tmp_path) == truth()
+    assert load_findings(tmp_path) == truth()
 
 
 def test_truth_needs_no_probability_file_for_its_emboli(tmp_path):
     save(truth(), tmp_path, ("json", "nifti"))
-    back = load(tmp_path)
+    back = load_findings(tmp_path)
     assert np.array_equal(back.mask(), truth().mask())
     assert np.array_equal(back.lesion_mask(), truth().lesion_mask())
     assert back.arteries is None
@@ -64,12 +64,12 @@ def test_truth_needs_no_probability_file_for_its_emboli(tmp_path):
 def test_what_nobody_knows_stays_unknown(tmp_path):
     nothing = Findings(study().grid)
     save(nothing, tmp_path)
-    assert load(tmp_path) == nothing
+    assert load_findings(tmp_path) == nothing
 
 
 def test_doors_on_findings_lead_here(tmp_path):
-    answer().save(tmp_path, ALL)
-    assert Findings.read(tmp_path) == rounded(answer())
+    save(answer(), tmp_path, ALL)
+    assert load_findings(tmp_path) == rounded(answer())
 
 
 def test_the_golden_file_is_what_is_written(tmp_path):
@@ -99,7 +99,7 @@ def test_probabilities_have_six_decimals_and_nan_is_null(tmp_path):
 def test_lesions_are_sorted_by_probability_then_volume(tmp_path):
     one, two = answer().lesions
     save(answer(lesions=(two, one)), tmp_path)
-    assert [lesion.number for lesion in load(tmp_path).lesions] == [1, 2]
+    assert [lesion.number for lesion in load_findings(tmp_path).lesions] == [1, 2]
 
 
 def test_an_abstention_has_no_probability(tmp_path):
@@ -180,7 +180,7 @@ def test_damaged_findings_are_refused_in_one_sentence(tmp_path, damage):
         del record["lesions"]
         path.write_text(json.dumps(record))
     with pytest.raises(InputError, match="E_FINDINGS"):
-        load(tmp_path)
+        load_findings(tmp_path)
 
 
 def test_a_map_of_another_study_is_refused(tmp_path):
@@ -188,7 +188,7 @@ def test_a_map_of_another_study_is_refused(tmp_path):
     save(answer(study(Order((1, 0, 2))).grid), tmp_path / "other", ALL)
     shutil.copy(tmp_path / "other" / "embolus.nii.gz", tmp_path / "embolus.nii.gz")
     with pytest.raises(InputError, match="different studies"):
-        load(tmp_path)
+        load_findings(tmp_path)
 
 
 def test_a_map_of_another_place_is_refused(tmp_path):
@@ -198,7 +198,7 @@ def test_a_map_of_another_place_is_refused(tmp_path):
     save(answer(Grid(study().grid.shape, moved)), tmp_path / "other", ALL)
     shutil.copy(tmp_path / "other" / "embolus.nii.gz", tmp_path / "embolus.nii.gz")
     with pytest.raises(InputError, match="different studies"):
-        load(tmp_path)
+        load_findings(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_findings_of_another_form_are_refused_in_one_sentence(tmp_path, part, va
     path = tmp_path / "findings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), part: value}))
     with pytest.raises(InputError, match="E_FINDINGS"):
-        load(tmp_path)
+        load_findings(tmp_path)
 
 
 def test_a_map_whose_box_leaves_the_grid_is_refused(tmp_path):
@@ -219,7 +219,7 @@ def test_a_map_whose_box_leaves_the_grid_is_refused(tmp_path):
     record["maps"]["embolus"]["box"]["z1"] = 99
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match="leaves the grid"):
-        load(tmp_path)
+        load_findings(tmp_path)
 
 
 @given(values=st.lists(st.floats(0, 512, width=32), min_size=4, max_size=4))
@@ -229,4 +229,4 @@ def test_boxes_come_back_bit_for_bit(tmp_path_factory, values):
     f = answer()
     f.lungs.boxes[1, 0] = values
     save(f, folder, ("json",))
-    assert np.array_equal(load(folder).lungs.boxes, f.lungs.boxes, equal_nan=True)
+    assert np.array_equal(load_findings(folder).lungs.boxes, f.lungs.boxes, equal_nan=True)

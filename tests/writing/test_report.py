@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 
-from cascade.findings import Exam, Findings, Lungs, Slices
-from cascade.study import Note
-from cascade.windows import PE
+from cascade.core.findings import Exam, Findings, Lungs, Slices
+from cascade.core.study import Note
+from cascade.core.windows import PE
 from cascade.writing import overlay
 from cascade.writing.picture import LESION
 from cascade.writing.report import key_slices, report

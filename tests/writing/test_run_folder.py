@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from cascade.core import files as files_module
 from cascade.writing import OutputError, is_done, save_run
-from cascade.writing import files as files_module
 from tests.writing.answers import answer, study
 
 EVERYTHING = {"findings.json", "slices.csv", "lesions.csv", "embolus.nii.gz", "report.html", "run.json"}

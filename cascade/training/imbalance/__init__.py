@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cascade.errors import UsageError
+from cascade.core.errors import UsageError
+from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig
-from cascade.training.case import Case
 from cascade.training.crops import CropConfig, Crops
 from cascade.training.imbalance.mosaic import Draws, Mosaic
 from cascade.training.imbalance.ratio import weights

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cascade.findings import Field, Lungs
-from cascade.geometry import Box, Grid
-from cascade.study import Study
-from cascade.training.case import Case
+from cascade.core.findings import Field, Lungs
+from cascade.core.grid import Box, Grid
+from cascade.core.study import Study
+from cascade.datasets.case import Case
 
 
 def cut_to_lungs(case: Case) -> Case:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.training.case import Case
+from cascade.datasets.case import Case
 
 
 def target_ratio(case: Case) -> float:

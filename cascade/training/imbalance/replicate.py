@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cascade.geometry import Frame
-from cascade.training.case import Case
+from cascade.core.patch import Frame
+from cascade.datasets.case import Case
 from segmenters.embolus import ARTERY, EMBOLUS, EmbolusEnsemble
 
 PATCH = 32

@@ -1,0 +1,14 @@
+from .core.errors import BundleError as BundleError
+from .core.errors import CascadeError as CascadeError
+from .core.errors import InputError as InputError
+from .core.errors import UsageError as UsageError
+from .core.findings import Findings as Findings
+from .core.findings import Lesion as Lesion
+from .core.study import Study as Study
+from .detection import detect as detect
+from .pipeline import Cascade as Cascade
+from .reading import from_array as from_array
+from .reading import read as read
+from .simulation import simulate as simulate
+from .writing import load_findings as load_findings
+from .writing import save as save

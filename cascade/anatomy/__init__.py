@@ -1,0 +1,1 @@
+"""Classical image analysis of a chest: nothing here is learned."""

@@ -1,0 +1,1 @@
+"""`cascade-bench`: how right, how fast and how real; one file a command."""

@@ -1,0 +1,1 @@
+"""`cascade-train`: data in, a run folder with a bundle out; one file a command."""

@@ -1,0 +1,1 @@
+"""Values without behaviour beyond themselves, which everything else speaks in."""

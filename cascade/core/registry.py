@@ -1,0 +1,35 @@
+"""Names to classes, from explicit lists: a manifest or a command line can never name other code."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cascade.core.errors import UsageError
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def build(table: Mapping[str, str], name: str, arguments: Mapping[str, Any]) -> Any:
+    """Make the object that a table of `"module:attribute"` lists under a name.
+
+    The module is imported here and not before, so that listing names costs nothing.
+
+    Raises:
+        UsageError: The name is not in the table, or the arguments are not the class's.
+    """
+    if name not in table:
+        raise UsageError(f"unknown network {name!r}; {nearest(name, table)}", "E_UNKNOWN_NETWORK")
+    module, attribute = table[name].split(":")
+    factory = getattr(importlib.import_module(module), attribute)
+    try:
+        return factory(**arguments)
+    except TypeError as error:
+        raise UsageError(f"network {name!r} does not take these arguments: {error}", "E_NETWORK_ARGUMENTS") from error

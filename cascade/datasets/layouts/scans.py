@@ -1,0 +1,44 @@
+"""Unlabelled real scans: a folder of DICOM files, or a folder of such folders.
+
+They are taken to show no embolism: an empty target is a working assumption, for whoever chooses the scans to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cascade.core.findings import Exam, Findings
+from cascade.datasets.case import Case
+from cascade.datasets.entry import Entry
+from cascade.datasets.masks import lungs_of, no_embolus
+from cascade.reading import read
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
+
+
+def fits(folder: Path) -> bool:
+    """Whether the folder holds DICOM files, or folders that do."""
+    return bool(_scans(folder))
+
+
+def entries(folder: Path, options: Options) -> Iterator[Entry]:
+    """In the order of their names."""
+    for path in _scans(folder):
+        yield Entry(path.name, path.name, (path,), partial(_open, path))
+
+
+def _open(path: Path) -> Case:
+    study = read(path)
+    known = Findings(study.grid, lungs=lungs_of(study), embolus=no_embolus(study.grid), exam=Exam("negative"))
+    return Case(path.name, path.name, "real", study, known)
+
+
+def _scans(folder: Path) -> list[Path]:
+    found = [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]
+    return [p for p in found if any(p.glob("*.dcm"))]

@@ -1,0 +1,51 @@
+"""Cases stored by `Case.save`: a folder of `*.case` files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cascade.core.errors import InputError
+from cascade.datasets.case import Case
+from cascade.datasets.entry import Entry
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
+
+
+def fits(folder: Path) -> bool:
+    """Whether the folder holds such files."""
+    return any(folder.glob("*.case"))
+
+
+def entries(folder: Path, options: Options) -> Iterator[Entry]:
+    """In the order of their names."""
+    for path in sorted(folder.glob("*.case")):
+        name, patient = _head(path)
+        yield Entry(name, patient, (path,), partial(_open, path))
+
+
+def _open(path: Path) -> Case:
+    from safetensors import SafetensorError
+
+    try:
+        return Case.read(path)
+    except SafetensorError as error:
+        raise InputError("E_NOT_A_CASE", f"{path.name} is damaged ({error}); make it again") from error
+
+
+def _head(path: Path) -> tuple[str, str]:
+    """Name and patient, without the voxels; the file's name for both where it says neither: it won't open."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            head = json.loads((file.metadata() or {})["case"])
+        return head["name"], head["patient"]
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return path.stem, path.stem

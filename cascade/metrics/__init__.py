@@ -1,0 +1,1 @@
+"""Two `Findings` in, figures out."""
