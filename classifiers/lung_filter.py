@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cascade.anatomy.lungs import body_centre
 from cascade.core.findings import Findings, Slices
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.stage import Learned
 from cascade.core.study import Study
 from cascade.core.truth import embolus_on
@@ -53,36 +53,36 @@ class LungFilter(Learned):
     Config: ClassVar[type[LungFilterConfig]] = LungFilterConfig
     config: LungFilterConfig
 
-    def frames(self, study: Study, findings: Findings) -> list[Frame]:
-        """One frame a slice, all around the body's centre, so that the picture doesn't jump along the patient."""
+    def patches(self, study: Study, findings: Findings) -> list[Patch]:
+        """One patch a slice, all around the body's centre, so that the picture doesn't jump along the patient."""
         config, grid = self.config, study.grid
         centre = body_centre(study)
         chosen: Sequence[int] = range(grid.shape[0])
         if config.stride_mm > 0:
             chosen = grid.every(config.stride_mm)
-        return [grid.frame(z, centre, config.pixel_mm, (config.size, config.size)) for z in chosen]
+        return [grid.patch(z, centre, config.pixel_mm, (config.size, config.size)) for z in chosen]
 
-    def cut(self, study: Study, frame: Frame) -> NDArray[np.float32]:
+    def crop(self, study: Study, patch: Patch) -> NDArray[np.float32]:
         """The slice's HU, `[1, y, x]`."""
-        return frame.cut(study.hu[frame.z])[None]
+        return patch.crop(study.hu[patch.z])[None]
 
-    def dress(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    def preprocess(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
         """Three windows of the slice, `[3, y, x]`."""
         return picture(hu[0])
 
-    def target(self, study: Study, truth: Findings, frame: Frame) -> NDArray[np.float32]:
+    def target(self, study: Study, truth: Findings, patch: Patch) -> NDArray[np.float32]:
         """`[2]`: shows lung, shows embolus; NaN where the truth does not say."""
-        lung = np.nan if truth.slices is None else truth.slices.lung[frame.z]
-        return np.array([lung, embolus_on(truth, frame.z)], dtype=np.float32)
+        lung = np.nan if truth.slices is None else truth.slices.lung[patch.z]
+        return np.array([lung, embolus_on(truth, patch.z)], dtype=np.float32)
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities `[n, 2]`: lung, pe."""
         return probabilities(self.name, self.nets, batch)
 
-    def record(self, study: Study, findings: Findings, outputs: Iterable[tuple[Frame, NDArray[Any]]]) -> Findings:
+    def postprocess(self, study: Study, findings: Findings, outputs: Iterable[tuple[Patch, NDArray[Any]]]) -> Findings:
         """The slices' lung probability and PE score; slices between two that were looked at are filled linearly."""
         pairs = list(outputs)
-        seen = [frame.z for frame, _ in pairs]
+        seen = [patch.z for patch, _ in pairs]
         values = np.array([answer for _, answer in pairs], dtype=np.float32).reshape(-1, 2)
         before = findings.slices or Slices.unknown(study.grid.shape[0])
         lung, pe = (between(study.grid.z_mm, seen, values[:, i], self.config.stride_mm) for i in range(2))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cascade.anatomy.lungs import body_centre
 from cascade.core.findings import Findings, Slices
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.stage import Learned
 from cascade.core.study import Study
 from cascade.core.truth import embolus_on
@@ -58,8 +58,8 @@ class Siamese(Learned):
     Config: ClassVar[type[SiameseConfig]] = SiameseConfig
     config: SiameseConfig
 
-    def frames(self, study: Study, findings: Findings) -> list[Frame]:
-        """One frame a slice that shows lung, feet to head, all around the lung region's centre."""
+    def patches(self, study: Study, findings: Findings) -> list[Patch]:
+        """One patch a slice that shows lung, feet to head, all around the lung region's centre."""
         config, grid = self.config, study.grid
         chosen = np.flatnonzero(_shows_lung(findings, grid.shape[0]))
         if config.stride_mm > 0:
@@ -68,30 +68,30 @@ class Siamese(Learned):
         if config.top_slices is not None and findings.slices is not None:
             chosen = chosen[top_spread(findings.slices.lung[chosen], config.top_slices)]
         centre = _centre(study, findings)
-        return [grid.frame(int(z), centre, config.pixel_mm, (config.size, config.size)) for z in chosen]
+        return [grid.patch(int(z), centre, config.pixel_mm, (config.size, config.size)) for z in chosen]
 
-    def cut(self, study: Study, frame: Frame) -> NDArray[np.float32]:
+    def crop(self, study: Study, patch: Patch) -> NDArray[np.float32]:
         """HU of a slab around the slice, `[1, y, x]`: studies of thin slices look like those of thick ones."""
-        (slab,) = study.grid.slab(frame.z, 1, self.config.slice_mm)
-        planes = np.stack([weight * frame.cut(study.hu[z]) for z, weight in slab.items()])
+        (slab,) = study.grid.slab(patch.z, 1, self.config.slice_mm)
+        planes = np.stack([weight * patch.crop(study.hu[z]) for z, weight in slab.items()])
         return np.asarray(planes.sum(axis=0, keepdims=True), dtype=np.float32)
 
-    def dress(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    def preprocess(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
         """Three windows of the slice, `[3, y, x]`."""
         return picture(hu[0])
 
-    def target(self, study: Study, truth: Findings, frame: Frame) -> NDArray[np.float32]:
+    def target(self, study: Study, truth: Findings, patch: Patch) -> NDArray[np.float32]:
         """`[1]`: shows an embolus; NaN where the truth does not say."""
-        return np.array([embolus_on(truth, frame.z)], dtype=np.float32)
+        return np.array([embolus_on(truth, patch.z)], dtype=np.float32)
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities `[n, 1]`."""
         return probabilities(self.name, self.nets, batch)
 
-    def record(self, study: Study, findings: Findings, outputs: Iterable[tuple[Frame, NDArray[Any]]]) -> Findings:
+    def postprocess(self, study: Study, findings: Findings, outputs: Iterable[tuple[Patch, NDArray[Any]]]) -> Findings:
         """The lung slices' PE score; those between two that were looked at are filled linearly."""
         pairs = list(outputs)
-        seen = [frame.z for frame, _ in pairs]
+        seen = [patch.z for patch, _ in pairs]
         values = np.array([answer for _, answer in pairs], dtype=np.float32).reshape(-1)
         count = study.grid.shape[0]
         pe = between(study.grid.z_mm, seen, values, self.config.stride_mm)

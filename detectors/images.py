@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cascade.anatomy.lungs import body_centre
 from cascade.core.errors import InputError, UsageError
 from cascade.core.grid import Grid
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.windows import AIR_HU, LUNG
 from cascade.reading import read
 from cascade.reading.images import WIDTH_MM, decode
@@ -26,25 +26,25 @@ class Slice:
 
     Attributes:
         view: Float32 `[3, y, x]` in 0..1.
-        frame: Where the view's points lie in the image.
+        patch: Where the view's points lie in the image.
         picture: Uint8 `[y, x]` or `[y, x, 3]` of the image itself, to draw on.
         grid: Of a DICOM slice, whose rows and columns may run the other way in the file.
     """
 
     view: NDArray[np.float32]
-    frame: Frame
+    patch: Patch
     picture: NDArray[np.uint8]
     grid: Grid | None = field(default=None)
 
     def to_image(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
         """A box x0, y0, x1, y1 of the view in the image's pixels, kept inside the image."""
-        frame = self.frame
+        patch = self.patch
         if self.grid is None:
             rows, columns = self.picture.shape[:2]
         else:
             rows, columns = self.grid.shape[1:]
-        x0, x1 = (float(np.clip((v - 0.5) * frame.step[1] + frame.x + 0.5, 0, columns)) for v in (box[0], box[2]))
-        y0, y1 = (float(np.clip((v - 0.5) * frame.step[0] + frame.y + 0.5, 0, rows)) for v in (box[1], box[3]))
+        x0, x1 = (float(np.clip((v - 0.5) * patch.step[1] + patch.x + 0.5, 0, columns)) for v in (box[0], box[2]))
+        y0, y1 = (float(np.clip((v - 0.5) * patch.step[0] + patch.y + 0.5, 0, rows)) for v in (box[1], box[3]))
         if self.grid is None:
             return x0, y0, x1, y1
         order = self.grid.order
@@ -79,30 +79,30 @@ def open_image(image: Image, config: LungDetectorConfig, pixel_mm: float | None 
     if array.dtype == np.uint8:
         # Grey levels back to HU, so that all windows can be made of them as far as they go.
         hu = (array.astype(np.float32) / 255 * LUNG.width + LUNG.low).astype(np.float32)
-        return _hu(hu, array.astype(np.uint8), _frame(array.shape, config, pixel_mm), config)
+        return _hu(hu, array.astype(np.uint8), _patch(array.shape, config, pixel_mm), config)
     if array.dtype == np.int16 or array.dtype.kind == "f":
         hu = np.nan_to_num(array.astype(np.float32), nan=AIR_HU)
-        return _hu(hu, LUNG.to_bytes(hu), _frame(array.shape, config, pixel_mm), config)
+        return _hu(hu, LUNG.to_bytes(hu), _patch(array.shape, config, pixel_mm), config)
     raise UsageError(f"an image of {array.dtype} says neither HU nor grey levels; give int16 or float HU, or uint8")
 
 
-def _hu(hu: NDArray[np.float32], picture: NDArray[np.uint8], frame: Frame, config: LungDetectorConfig) -> Slice:
-    return Slice(LungDetector(config=config).dress(frame.cut(hu)[None]), frame, picture)
+def _hu(hu: NDArray[np.float32], picture: NDArray[np.uint8], patch: Patch, config: LungDetectorConfig) -> Slice:
+    return Slice(LungDetector(config=config).preprocess(patch.crop(hu)[None]), patch, picture)
 
 
 def _windows(picture: NDArray[np.uint8], config: LungDetectorConfig, pixel_mm: float | None) -> Slice:
-    frame = _frame(picture.shape, config, pixel_mm)
-    view = np.stack([frame.cut(picture[..., c], fill=0) for c in range(3)]) / np.float32(255)
-    return Slice(view.astype(np.float32), frame, picture)
+    patch = _patch(picture.shape, config, pixel_mm)
+    view = np.stack([patch.crop(picture[..., c], fill=0) for c in range(3)]) / np.float32(255)
+    return Slice(view.astype(np.float32), patch, picture)
 
 
-def _frame(shape: tuple[int, ...], config: LungDetectorConfig, pixel_mm: float | None) -> Frame:
+def _patch(shape: tuple[int, ...], config: LungDetectorConfig, pixel_mm: float | None) -> Patch:
     """The view's lattice around the middle of an image."""
     if pixel_mm is not None and not pixel_mm > 0:
         raise UsageError(f"pixel_mm must be positive, got {pixel_mm}")
     step = config.pixel_mm / (pixel_mm or WIDTH_MM / max(shape[:2]))
     y, x = ((n - 1) / 2 - step * (config.size - 1) / 2 for n in shape[:2])
-    return Frame(0, y, x, (step, step), (config.size, config.size))
+    return Patch(0, y, x, (step, step), (config.size, config.size))
 
 
 def _dicom(path: Path, config: LungDetectorConfig) -> Slice:
@@ -113,9 +113,9 @@ def _dicom(path: Path, config: LungDetectorConfig) -> Slice:
         )
     stage = LungDetector(config=config)
     size = (config.size, config.size)
-    frame = study.grid.frame(0, body_centre(study), config.pixel_mm, size)
+    patch = study.grid.patch(0, body_centre(study), config.pixel_mm, size)
     picture = LUNG.to_bytes(np.asarray(study.grid.to_source(study.hu))[0])
-    return Slice(stage.view(study, frame), frame, picture, study.grid)
+    return Slice(stage.view(study, patch), patch, picture, study.grid)
 
 
 def _is_dicom(path: Path) -> bool:

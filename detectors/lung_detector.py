@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cascade.anatomy.lungs import LungReference, body_centre, find_lungs
 from cascade.core.errors import UsageError
 from cascade.core.findings import Findings, Lungs
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.stage import Learned
 from cascade.core.study import Note, Study
 from cascade.core.windows import WINDOWS
@@ -83,26 +83,26 @@ class LungDetector(Learned):
     Config: ClassVar[type[LungDetectorConfig]] = LungDetectorConfig
     config: LungDetectorConfig
 
-    def frames(self, study: Study, findings: Findings) -> list[Frame]:
-        """One frame every `stride_mm`, all around the body's centre."""
+    def patches(self, study: Study, findings: Findings) -> list[Patch]:
+        """One patch every `stride_mm`, all around the body's centre."""
         config, grid = self.config, study.grid
         centre = body_centre(study)
         size = (config.size, config.size)
-        return [grid.frame(z, centre, config.pixel_mm, size) for z in grid.every(config.stride_mm)]
+        return [grid.patch(z, centre, config.pixel_mm, size) for z in grid.every(config.stride_mm)]
 
-    def cut(self, study: Study, frame: Frame) -> NDArray[np.float32]:
+    def crop(self, study: Study, patch: Patch) -> NDArray[np.float32]:
         """The slice's HU, `[1, y, x]`."""
-        return frame.cut(study.hu[frame.z])[None]
+        return patch.crop(study.hu[patch.z])[None]
 
-    def dress(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    def preprocess(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
         """Three windows of the slice, `[3, y, x]`."""
         return np.stack([WINDOWS[name].to_unit(hu[0]) for name in CHANNELS])
 
-    def target(self, study: Study, truth: Findings, frame: Frame) -> NDArray[np.float32]:
+    def target(self, study: Study, truth: Findings, patch: Patch) -> NDArray[np.float32]:
         """`[2, 6]`: the right and the left lung's row with score 1; scores of 0 where a lung is not seen."""
         if truth.lungs is None:
             return np.full((2, 6), np.nan, np.float32)
-        return to_rows(truth.lungs.boxes[frame.z], frame)
+        return to_rows(truth.lungs.boxes[patch.z], patch)
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows `[n, anchors, 6]`.
@@ -115,14 +115,14 @@ class LungDetector(Learned):
         # Several networks only add rows: suppression chooses among them.
         return np.concatenate([net(batch).transpose(0, 2, 1) for net in self.nets.values()], axis=1)
 
-    def record(self, study: Study, findings: Findings, outputs: Iterable[tuple[Frame, NDArray[Any]]]) -> Findings:
+    def postprocess(self, study: Study, findings: Findings, outputs: Iterable[tuple[Patch, NDArray[Any]]]) -> Findings:
         """Suppress, fill between the slices looked at, join with the threshold's boxes, put one region around all."""
         config = self.config
         seen: list[int] = []
         boxes: list[NDArray[np.float32]] = []
-        for frame, rows in outputs:
-            seen.append(frame.z)
-            boxes.append(from_rows(rows, frame, study.grid.shape, config))
+        for patch, rows in outputs:
+            seen.append(patch.z)
+            boxes.append(from_rows(rows, patch, study.grid.shape, config))
         some = np.array(boxes, dtype=np.float32).reshape(-1, 2, 4)
         steady = without_leaps(some, study.grid.z_mm[seen], study.grid.spacing[1:], config.slope)
         learned = fill(without_strays(steady, config.run), seen, study.grid.shape[0])
@@ -133,11 +133,11 @@ class LungDetector(Learned):
         return replace(findings, lungs=lungs, warnings=findings.warnings + notes)
 
 
-def to_rows(boxes: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
+def to_rows(boxes: NDArray[np.float32], patch: Patch) -> NDArray[np.float32]:
     """Rows `[2, 6]` of a slice's boxes `[2, 4]` in voxels (half-open edges)."""
     rows = np.zeros((2, 6), np.float32)
-    origin = np.array([frame.x, frame.y, frame.x, frame.y])
-    step = np.array([frame.step[1], frame.step[0]] * 2)
+    origin = np.array([patch.x, patch.y, patch.x, patch.y])
+    step = np.array([patch.step[1], patch.step[0]] * 2)
     for side in range(2):
         if np.isfinite(boxes[side]).all():
             # An edge e lies half a voxel before the centre of voxel e; the same holds for pixels.
@@ -147,12 +147,12 @@ def to_rows(boxes: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
 
 
 def from_rows(
-    rows: NDArray[np.generic], frame: Frame, shape: tuple[int, int, int], config: LungDetectorConfig
+    rows: NDArray[np.generic], patch: Patch, shape: tuple[int, int, int], config: LungDetectorConfig
 ) -> NDArray[np.float32]:
     """The best box of each lung `[2, 4]` in voxels, kept inside the slice; NaN where none is good enough."""
     boxes = np.full((2, 4), np.nan, np.float32)
-    origin = np.array([frame.x, frame.y, frame.x, frame.y])
-    step = np.array([frame.step[1], frame.step[0]] * 2)
+    origin = np.array([patch.x, patch.y, patch.x, patch.y])
+    step = np.array([patch.step[1], patch.step[0]] * 2)
     for kept in suppress(rows, config.confidence, config.iou):
         if kept.label < 2 and np.isnan(boxes[kept.label, 0]):
             voxels = (np.array(kept.box) - 0.5) * step + origin + 0.5

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.anatomy.lungs import body_centre, find_lungs
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.study import Study
 from cascade.core.windows import AIR_HU
 from detectors.lung_detector import LungDetectorConfig
@@ -81,9 +81,9 @@ def pictures(
     centre = body_centre(study)
     rng = np.random.default_rng(seed)
     for z in study.grid.every(stride_mm):
-        frame = study.grid.frame(z, centre, config.pixel_mm, (config.size, config.size))
+        patch = study.grid.patch(z, centre, config.pixel_mm, (config.size, config.size))
         for _ in range(looks):
-            made = _look(study, sides[z], frame, spread, rng, config.pixel_mm)
+            made = _look(study, sides[z], patch, spread, rng, config.pixel_mm)
             if made is not None:
                 yield made
 
@@ -95,14 +95,14 @@ def plain(study: Study, sides: Labels | None, config: LungDetectorConfig, stride
 
 
 def _look(
-    study: Study, labels: Labels, frame: Frame, spread: Looks, rng: np.random.Generator, pixel_mm: float
+    study: Study, labels: Labels, patch: Patch, spread: Looks, rng: np.random.Generator, pixel_mm: float
 ) -> Picture | None:
-    size = frame.size[0]
+    size = patch.size[0]
     factor = spread.scale ** rng.uniform(-1, 1)
     angle = np.deg2rad(rng.uniform(-1, 1) * spread.rotation_deg)
     shift = rng.uniform(-1, 1, 2) * spread.shift_mm / pixel_mm
     mirror = -1.0 if rng.random() < spread.flip else 1.0
-    hu, sides = frame.cut(study.hu[frame.z]), frame.cut_labels(labels)
+    hu, sides = patch.crop(study.hu[patch.z]), patch.crop_labels(labels)
     # From a pixel of the new picture to one of the plain view, both around the middle.
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / factor
     turn[0] *= mirror

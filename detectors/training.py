@@ -225,7 +225,7 @@ def write_pictures(
 
 
 def _write(picture: Picture, folder: Path, part: str, name: str, config: LungDetectorConfig) -> None:
-    view = LungDetector(config=config).dress(picture.hu[None])
+    view = LungDetector(config=config).preprocess(picture.hu[None])
     # OpenCV writes the last channel first; Ultralytics turns it back.
     pixels = np.rint(view[::-1].transpose(1, 2, 0) * 255).astype(np.uint8)
     cv2.imwrite(str(folder / "images" / part / f"{name}.png"), pixels)

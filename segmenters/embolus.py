@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.stage import Learned
 from cascade.core.study import Study
 from cascade.core.windows import WINDOWS
 
-EMBOLUS, ARTERY, SPREAD = range(3)
+EMBOLUS, ARTERY, STD = range(3)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class EmbolusEnsemble(Learned):
     """Embolus and artery probability in the lung region, averaged over an ensemble of 2.5D networks.
 
     Reads     study.hu int16 `[z, y, x]`, HU; findings.lungs.region (the whole study where lungs are unknown)
-    Returns   findings.embolus, findings.arteries, findings.spread: uint8 `[z, y, x]`, 0..255 for 0..1, in the region
+    Returns   findings.embolus, findings.arteries, findings.std: uint8 `[z, y, x]`, 0..255 for 0..1, in the region
     Sample    float32 `[slice, y, x]` in 0..1: slices `slice_mm` apart, feet to head, in one CT window
     Answer    float32 `[3, y, x]`: embolus, artery, and the members' standard deviation for embolus
     """
@@ -73,7 +73,7 @@ class EmbolusEnsemble(Learned):
             return Box(0, study.grid.shape[0], 0, study.grid.shape[1], 0, study.grid.shape[2])
         return findings.lungs.region
 
-    def frames(self, study: Study, findings: Findings) -> Sequence[Frame]:
+    def patches(self, study: Study, findings: Findings) -> Sequence[Patch]:
         """Tiles over the region, on slices `stride_mm` apart."""
         box = self.region(study, findings)
         if box is None:
@@ -82,52 +82,52 @@ class EmbolusEnsemble(Learned):
         rows = _centres(box.y0, box.y1, self.config.tile[0], self.config.overlap, self.config.pixel_mm / spacing[1])
         columns = _centres(box.x0, box.x1, self.config.tile[1], self.config.overlap, self.config.pixel_mm / spacing[2])
         return [
-            study.grid.frame(z, (y, x), self.config.pixel_mm, self.config.tile)
+            study.grid.patch(z, (y, x), self.config.pixel_mm, self.config.tile)
             for z in study.grid.every(self.config.stride_mm, box.z0, box.z1)
             for y in rows
             for x in columns
         ]
 
-    def cut(self, study: Study, frame: Frame) -> NDArray[np.float32]:
+    def crop(self, study: Study, patch: Patch) -> NDArray[np.float32]:
         """The slice and its neighbours, each as thick as they are apart."""
-        slab = study.grid.slab(frame.z, self.config.slices, self.config.slice_mm)
-        planes = {z: frame.cut(study.hu[z]) for level in slab for z in level}
+        slab = study.grid.slab(patch.z, self.config.slices, self.config.slice_mm)
+        planes = {z: patch.crop(study.hu[z]) for level in slab for z in level}
         return np.stack([sum(weight * planes[z] for z, weight in level.items()) for level in slab])
 
-    def dress(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    def preprocess(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
         """One window over all slices."""
         return WINDOWS[self.config.window].to_unit(hu)
 
-    def target(self, study: Study, truth: Findings, frame: Frame) -> NDArray[np.float32]:
+    def target(self, study: Study, truth: Findings, patch: Patch) -> NDArray[np.float32]:
         """Coverage of each point by embolus and by artery; NaN where the truth does not know."""
-        level = study.grid.slab(frame.z, 1, self.config.slice_mm)[0]
-        answer = np.zeros((3, *frame.size), dtype=np.float32)
+        level = study.grid.slab(patch.z, 1, self.config.slice_mm)[0]
+        answer = np.zeros((3, *patch.size), dtype=np.float32)
         for channel, known in ((EMBOLUS, truth.embolus), (ARTERY, truth.arteries)):
             if known is None:
                 answer[channel] = np.nan
             else:
-                planes = (weight * frame.cut(_plane(known, z, truth), fill=0) for z, weight in level.items())
+                planes = (weight * patch.crop(_plane(known, z, truth), fill=0) for z, weight in level.items())
                 answer[channel] = sum(planes) / 255
         return answer
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean probability over the members, and their standard deviation."""
         members = np.stack([_sigmoid(net(batch)[:, :2]) for net in self.nets.values()])  # [member, n, 2, y, x]
-        spread = members[:, :, EMBOLUS].std(axis=0, keepdims=False)[:, None]
-        return np.concatenate([members.mean(axis=0), spread], axis=1)
+        std = members[:, :, EMBOLUS].std(axis=0, keepdims=False)[:, None]
+        return np.concatenate([members.mean(axis=0), std], axis=1)
 
-    def record(self, study: Study, findings: Findings, outputs: Iterable[tuple[Frame, NDArray[Any]]]) -> Findings:
+    def postprocess(self, study: Study, findings: Findings, outputs: Iterable[tuple[Patch, NDArray[Any]]]) -> Findings:
         """Bring the tiles back to the study's voxels."""
         box = self.region(study, findings)
         if box is None:
             return findings
         levels: dict[int, _Mosaic] = {}
-        for frame, answer in outputs:
-            level = levels.setdefault(frame.z, _Mosaic(box))
-            level.add(frame, answer)
+        for patch, answer in outputs:
+            level = levels.setdefault(patch.z, _Mosaic(box))
+            level.add(patch, answer)
         planes = {z: level.values() for z, level in levels.items()}
         maps = _fill_between(planes, box)
-        return replace(findings, embolus=maps[EMBOLUS], arteries=maps[ARTERY], spread=maps[SPREAD])
+        return replace(findings, embolus=maps[EMBOLUS], arteries=maps[ARTERY], std=maps[STD])
 
 
 class _Mosaic:
@@ -138,11 +138,11 @@ class _Mosaic:
         self.sum = np.zeros((3, box.y1 - box.y0, box.x1 - box.x0), dtype=np.float32)
         self.weight = np.zeros(self.sum.shape[1:], dtype=np.float32)
 
-    def add(self, frame: Frame, answer: NDArray[Any]) -> None:
-        hill = _hill(frame.size)
+    def add(self, patch: Patch, answer: NDArray[Any]) -> None:
+        hill = _hill(patch.size)
         for channel in range(3):
-            self.sum[channel] += frame.paste(hill * answer[channel], self.rows, self.columns)
-        self.weight += frame.paste(hill, self.rows, self.columns)
+            self.sum[channel] += patch.paste(hill * answer[channel], self.rows, self.columns)
+        self.weight += patch.paste(hill, self.rows, self.columns)
 
     def values(self) -> NDArray[np.uint8]:
         mean = self.sum / np.maximum(self.weight, 1e-6)

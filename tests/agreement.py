@@ -54,7 +54,7 @@ def differences(a: Findings, b: Findings) -> dict[str, float]:
             one, other = getattr(a.slices, name), getattr(b.slices, name)
             assert np.array_equal(np.isfinite(one), np.isfinite(other)), name
             far[name] = float(np.nanmax(np.abs(one - other), initial=0))
-    for name in ("embolus", "arteries", "spread"):
+    for name in ("embolus", "arteries", "std"):
         fields: Sequence[Field | None] = (getattr(a, name), getattr(b, name))
         if fields[0] is not None and fields[1] is not None:
             full = [field.full(a.grid.shape).astype(int) for field in fields if field is not None]

@@ -143,7 +143,7 @@ def moved(findings: Findings, box: Box, grid: Grid) -> Findings:
         embolus=part(findings.embolus),
         labels=part(findings.labels),
         arteries=part(findings.arteries),
-        spread=part(findings.spread),
+        std=part(findings.std),
     )
 
 

@@ -22,7 +22,7 @@ from cascade.bundle.weights import pack, unpack
 from cascade.core.errors import BundleError
 from cascade.core.findings import Findings, Slices, same
 from cascade.core.grid import Box, Grid
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.registry import build
 from cascade.core.stage import Learned, Net
 from cascade.core.study import Study
@@ -83,7 +83,7 @@ def running(name: str) -> Learned:
 
 def batch_for(stage: str, count: int = 4, seed: int = 0) -> NDArray[np.float32]:
     """Random views with the channels that the stage's own have, 64 x 64."""
-    channels = stage_of(stage).view(STUDY, stage_of(stage).frames(STUDY, before(TRUTH))[0]).shape[0]
+    channels = stage_of(stage).view(STUDY, stage_of(stage).patches(STUDY, before(TRUTH))[0]).shape[0]
     return np.random.default_rng(seed).random((count, channels, 64, 64), dtype=np.float32)
 
 
@@ -99,9 +99,9 @@ def before(truth: Findings) -> Findings:
 def perfect(stage: Learned, study: Study, truth: Findings) -> Findings:
     """What a stage records when its network answers with the targets."""
     known = before(truth)
-    frames = stage.frames(study, known)
-    assert len(frames) > 0
-    return stage.record(study, known, [(frame, stage.target(study, truth, frame)) for frame in frames])
+    patches = stage.patches(study, known)
+    assert len(patches) > 0
+    return stage.postprocess(study, known, [(patch, stage.target(study, truth, patch)) for patch in patches])
 
 
 def fine(name: str) -> Learned:
@@ -123,10 +123,10 @@ def test_law_1_a_perfect_network_makes_a_perfect_stage(name: str, study: Study) 
 def test_law_1_fails_when_answers_lie_at_another_place(name: str) -> None:
     stage = fine(name)
     known = before(TRUTH)
-    frames = stage.frames(DARK, known)
-    asked = [replace(frame, z=min(frame.z + 14, 79), x=frame.x + 12) for frame in frames]
-    answers = [stage.target(DARK, TRUTH, frame) for frame in asked]
-    scores = agreement(stage.record(DARK, known, list(zip(frames, answers, strict=True))), TRUTH)
+    patches = stage.patches(DARK, known)
+    asked = [replace(patch, z=min(patch.z + 14, 79), x=patch.x + 12) for patch in patches]
+    answers = [stage.target(DARK, TRUTH, patch) for patch in asked]
+    scores = agreement(stage.postprocess(DARK, known, list(zip(patches, answers, strict=True))), TRUTH)
     assert min(scores.values()) < 0.8
 
 
@@ -241,9 +241,9 @@ INNER = Box(0, NZ, 7, NY - 5, 3, NX - 4)
 def seen_apart(name: str, whole: Study, part: Study) -> float:
     """The largest difference between what a network sees of a study and of its part."""
     stage = running(name)
-    frames = [stage.frames(one, known) for one, known in ((whole, before(TRUTH)), (part, moved_truth(part)))]
-    assert [frame.z for frame in frames[0]] == [frame.z for frame in frames[1]]
-    pairs = list(zip(*frames, strict=True))
+    patches = [stage.patches(one, known) for one, known in ((whole, before(TRUTH)), (part, moved_truth(part)))]
+    assert [patch.z for patch in patches[0]] == [patch.z for patch in patches[1]]
+    pairs = list(zip(*patches, strict=True))
     return max(float(np.abs(stage.view(whole, a) - stage.view(part, b)).max()) for a, b in pairs[:: len(pairs) // 4])
 
 
@@ -292,9 +292,9 @@ def test_law_4_a_nifti_file_holds_the_same_patient(tmp_path: Path) -> None:
 
 def test_law_4_fails_when_a_lattice_is_anchored_in_indices() -> None:
     class Drifting(Grid):
-        def frame(self, z: int, centre: tuple[float, float], pixel_mm: float, size: tuple[int, int]) -> Frame:
+        def patch(self, z: int, centre: tuple[float, float], pixel_mm: float, size: tuple[int, int]) -> Patch:
             step = (pixel_mm / self.spacing[1], pixel_mm / self.spacing[2])
-            return Frame(z, 0.0, 0.0, step, size)
+            return Patch(z, 0.0, 0.0, step, size)
 
     part = cropped(STUDY, INNER)
     drifting = [replace(s, grid=Drifting(s.grid.shape, s.grid.affine)) for s in (STUDY, part)]
@@ -324,9 +324,9 @@ def test_law_5_fails_when_a_network_answers_otherwise_after_compilation() -> Non
 
 def views_of(stage: Learned, count: int) -> NDArray[np.float32]:
     """Views from the middle of the chest, as many as a small batch."""
-    frames = stage.frames(STUDY, before(TRUTH))
-    chosen: Iterable[Any] = frames[:: max(len(frames) // count, 1)][:count]
-    return np.stack([stage.view(STUDY, frame) for frame in chosen])
+    patches = stage.patches(STUDY, before(TRUTH))
+    chosen: Iterable[Any] = patches[:: max(len(patches) // count, 1)][:count]
+    return np.stack([stage.view(STUDY, patch) for patch in chosen])
 
 
 @pytest.fixture

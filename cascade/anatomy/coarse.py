@@ -66,9 +66,9 @@ def on_lattice(study: Study, every_mm: float = PIXEL_MM) -> Lattice:
         int(np.ceil(nx * grid.spacing[2] / PIXEL_MM)) + 2,
     )
     chosen = grid.every(every_mm)
-    frames = [grid.frame(z, ((ny - 1) / 2, (nx - 1) / 2), PIXEL_MM, size) for z in chosen]
-    hu = np.stack([frame.cut(np.maximum(study.hu[frame.z], AIR_HU), fill=AIR_HU) for frame in frames])
-    first = frames[0]
+    patches = [grid.patch(z, ((ny - 1) / 2, (nx - 1) / 2), PIXEL_MM, size) for z in chosen]
+    hu = np.stack([patch.crop(np.maximum(study.hu[patch.z], AIR_HU), fill=AIR_HU) for patch in patches])
+    first = patches[0]
     rows = first.y + np.arange(size[0]) * first.step[0]
     columns = first.x + np.arange(size[1]) * first.step[1]
     inside = ((rows >= 0) & (rows <= ny - 1))[:, None] & ((columns >= 0) & (columns <= nx - 1))[None, :]

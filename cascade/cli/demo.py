@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from cascade.cli.folder import PICTURE, earlier_demo, usable_out, whole
-from cascade.cli.options import STUDY, Bundle, Device, Runtime, Series, existing, formats, named, not_negative
+from cascade.cli.options import STUDY, Bundle, Device, Runtime, Series, existing, named, not_negative, output_formats
 from cascade.cli.program import OK, Command, say_aside
 from cascade.cli.terminal import progress_bar, summary
 
@@ -72,7 +72,9 @@ class Demo(Command):
             self._tell(f"reading {study.grid.shape[0]} slices of {study.grid.shape[1]} x {study.grid.shape[2]}")
             with progress_bar(self) as progress:
                 findings = cascade(study, progress=progress)
-            save_run(study, findings, {"seconds": cascade.timings}, out / "results", formats("json,csv,nifti,html"))
+            save_run(
+                study, findings, {"seconds": cascade.timings}, out / "results", output_formats("json,csv,nifti,html")
+            )
             draw(study, findings, out / PICTURE, truth)
         self._tell(*summary(str(self.study or "answer"), findings), *self._places(study, findings, truth))
         return OK
@@ -94,7 +96,7 @@ class Demo(Command):
             if result.positive:
                 lines.append(f"truth: {result.found} of {result.clots} emboli found, Dice {result.dice or 0:.2f}")
             else:
-                lines.append(f"truth: no embolus; {result.alarms} false alarms")
+                lines.append(f"truth: no embolus; {result.false_positives} false positives")
         return [
             *lines,
             "look at",

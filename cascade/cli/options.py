@@ -23,7 +23,7 @@ Series = Annotated[str | None, arg(metavar="SERIES")]
 FORMATS = ("json", "csv", "nifti", "html")
 
 
-def formats(text: str) -> tuple[str, ...]:
+def output_formats(text: str) -> tuple[str, ...]:
     """Output types from a list with commas, such as `json,csv`; json is always among them.
 
     Raises:
@@ -32,7 +32,7 @@ def formats(text: str) -> tuple[str, ...]:
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in FORMATS:
-            raise UsageError(f"unknown output type {name!r} in --ot; {nearest(name, FORMATS)}")
+            raise UsageError(f"unknown output type {name!r} in --formats; {nearest(name, FORMATS)}")
     return tuple(name for name in FORMATS if name in names or name == "json")
 
 

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from cascade.cli.folder import usable_out, whole
-from cascade.cli.options import STUDY, Bundle, Device, Out, Runtime, Series, Studies, existing, formats, named, stem
+from cascade.cli.options import (
+    STUDY,
+    Bundle,
+    Device,
+    Out,
+    Runtime,
+    Series,
+    Studies,
+    existing,
+    named,
+    output_formats,
+    stem,
+)
 from cascade.cli.program import OK, PART_FAILED, Command, failed, tell
 from cascade.cli.terminal import progress_bar, say, summary
 from cascade.core.errors import UsageError
@@ -37,7 +49,7 @@ class Run(Command):
         device: Where the networks run: auto, cpu, gpu or gpu:N.
         bundle: Folder of weights; the shipped ones by default.
         runtime: What runs the networks; the device's fastest by default, torch is the reference.
-        ot: Output types, with commas, of json, csv, nifti, html.
+        formats: Output types, with commas, of json, csv, nifti, html.
     """
 
     study: Studies
@@ -47,13 +59,13 @@ class Run(Command):
     device: Device = "auto"
     bundle: Bundle = None
     runtime: Runtime = "auto"
-    ot: Annotated[str, arg(metavar="TYPES")] = "json,csv,nifti,html"
+    formats: Annotated[str, arg(metavar="TYPES")] = "json,csv,nifti,html"
 
     def run(self) -> int:
         """Each study through the cascade; results to OUT."""
         if not self.study:
             raise UsageError("no study given; cascade run STUDY -o OUT")
-        chosen = formats(self.ot)
+        chosen = output_formats(self.formats)
         targets = self._targets()
         for study, out in targets:
             usable_out(out)

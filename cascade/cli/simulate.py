@@ -35,8 +35,8 @@ class Simulate(Command):
     For example:
         cascade simulate -o SET -n 20
         cascade simulate -o SET --anatomy MAPS --split train --emboli 1-5 --seed 100
-        cascade simulate -o SET --onto STUDY
-        cascade simulate -o SET --onto ct.nii.gz --arteries mask.nii.gz
+        cascade simulate -o SET --paint-into STUDY
+        cascade simulate -o SET --paint-into ct.nii.gz --arteries mask.nii.gz
         cascade simulate -o SET simulation.slice_mm=[1.0] simulation.slice_weights=[1]
 
     Attributes:
@@ -49,10 +49,10 @@ class Simulate(Command):
             procedural anatomies by default.
         split: Which anatomies of split.csv.
         format: As a scanner sends them, or one NIfTI a study.
-        onto: Paint emboli into the arteries of this real study instead; the networks find them. Beside emboli that a
-            reader outlined (a folder with ct/ and embolus.nii.gz) none are painted, and the truth holds both.
-        arteries: Mask of the arteries of the --onto study (NIfTI on its grid), where they are known already.
-        bundle: Folder of weights, for --onto; the shipped ones by default.
+        paint_into: Paint emboli into the arteries of this real study instead; the networks find them. Beside emboli
+            that a reader outlined (a folder with ct/ and embolus.nii.gz) none are painted, and the truth holds both.
+        arteries: Mask of the arteries of the --paint-into study (NIfTI on its grid), where they are known already.
+        bundle: Folder of weights, for --paint-into; the shipped ones by default.
         workers: Processes; a study takes about 1.2 GB in each.
     """
 
@@ -64,7 +64,7 @@ class Simulate(Command):
     anatomy: Annotated[Path | None, arg(metavar="FILE|FOLDER")] = None
     split: str = ""
     format: Literal["dicom", "nifti"] = "dicom"
-    onto: Annotated[Path | None, arg(metavar="STUDY")] = None
+    paint_into: Annotated[Path | None, arg(metavar="STUDY")] = None
     arteries: Annotated[Path | None, arg(metavar="FILE")] = None
     bundle: Bundle = None
     workers: int = 1
@@ -78,8 +78,8 @@ class Simulate(Command):
         self._refuse_what_says_nothing(ranges)
         usable_out(self.out, earlier_set)
         maps = anatomies(self.anatomy, self.split)
-        if self.onto is not None:
-            refuse_unclear_study(existing(self.onto, STUDY))
+        if self.paint_into is not None:
+            refuse_unclear_study(existing(self.paint_into, STUDY))
         if self.arteries is not None:
             existing(self.arteries)
         from cascade.simulation import Simulation
@@ -92,7 +92,11 @@ class Simulate(Command):
         seeds = range(self.seed, self.seed + self.number)
         with whole(self.out, INDEX) as out, progress_bar(self) as progress:
             open_first(maps, seeds, progress)
-            made = self._simulated(out, config, seeds, maps) if self.onto is None else self._painted(out, config, seeds)
+            made = (
+                self._simulated(out, config, seeds, maps)
+                if self.paint_into is None
+                else self._painted(out, config, seeds)
+            )
             rows = []
             for one in made:
                 rows.append(one)
@@ -109,38 +113,42 @@ class Simulate(Command):
             UsageError: An option goes with another that is not given, or does not go with one that is.
         """
         refuse_idle_split(self.anatomy, self.split)
-        if self.onto is None:
+        if self.paint_into is None:
             if self.arteries is not None:
-                raise UsageError("--arteries belongs to a study that is painted onto; name it with --onto STUDY")
+                raise UsageError("--arteries belongs to a study that is painted onto; name it with --paint-into STUDY")
             if self.bundle is not None:
-                raise UsageError("--bundle finds arteries in a study that is painted onto; name it with --onto STUDY")
+                raise UsageError(
+                    "--bundle finds arteries in a study that is painted onto; name it with --paint-into STUDY"
+                )
             return
         if self.anatomy is not None:
-            raise UsageError("--onto paints into the study's own arteries; leave --anatomy out")
+            raise UsageError("--paint-into paints into the study's own arteries; leave --anatomy out")
         if self.arteries is not None and self.bundle is not None:
             raise UsageError("--arteries says where the arteries are, and no network is asked; leave --bundle out")
         if self.workers > 1:
-            raise UsageError("--onto paints in one process, for it finds the arteries once; leave --workers out")
+            raise UsageError("--paint-into paints in one process, for it finds the arteries once; leave --workers out")
         if ranges.get("positive") == 0.0:
-            raise UsageError("--onto paints at least one embolus; leave --emboli 0 out, the study is there without any")
+            raise UsageError(
+                "--paint-into paints at least one embolus; leave --emboli 0 out, the study is there without any"
+            )
 
     def _refuse_settings_of_no_use(self, changed: Set[str], config: Simulation) -> None:
         """Refuse settings that would be passed over.
 
         Raises:
-            UsageError: One says what --emboli says, or does not go with --onto.
+            UsageError: One says what --emboli says, or does not go with --paint-into.
         """
         if self.emboli and (twice := changed & {"emboli", "positive"}):
             raise UsageError(f"--emboli and simulation.{min(twice)} both say how many emboli there are; leave one out")
-        if self.onto is None:
+        if self.paint_into is None:
             return
         from cascade.simulation.paint_into import SETTINGS
 
         if idle := changed - SETTINGS:
-            text = f"--onto keeps the study's own pixels, so simulation.{min(idle)} would change nothing"
+            text = f"--paint-into keeps the study's own pixels, so simulation.{min(idle)} would change nothing"
             raise UsageError(f"{text}; leave it out, or choose from {', '.join(sorted(SETTINGS))}")
         if config.emboli[1] == 0:
-            raise UsageError("--onto paints at least one embolus; give simulation.emboli=[1,5], such as that")
+            raise UsageError("--paint-into paints at least one embolus; give simulation.emboli=[1,5], such as that")
 
     def _simulated(self, out: Path, config: Simulation, seeds: range, maps: list[Path]) -> Iterator[Row]:
         from functools import partial
@@ -152,22 +160,22 @@ class Simulate(Command):
         return simulate_many(config, seeds, into, anatomies=maps, workers=self.workers)
 
     def _painted(self, out: Path, config: Simulation, seeds: range) -> Iterator[Row]:
-        from cascade.simulation.paint_into import find_arteries, paint_onto
+        from cascade.simulation.paint_into import find_arteries, paint_into
         from cascade.simulation.set import row, write_study
         from cascade.simulation.truth import rows_of
 
-        onto = self.onto or Path()
-        study, known, found = self._scan(onto)
+        scan = self.paint_into or Path()
+        study, known, found = self._scan(scan)
         arteries = find_arteries(study, found, known.embolus)
         for seed in seeds:
-            painted, truth = paint_onto(study, known, arteries, config, seed)
-            facts: dict[str, Any] = {"seed": seed, "anatomy": f"onto-{patient_of(onto)}", "config": config.digest()}
+            painted, truth = paint_into(study, known, arteries, config, seed)
+            facts: dict[str, Any] = {"seed": seed, "anatomy": f"onto-{patient_of(scan)}", "config": config.digest()}
             facts["lesions"] = rows_of(truth.lesions or ())
             name = f"seed-{seed:05d}"
             write_study(out / name, self.format, painted, truth, facts)
             yield row(name, self.split, painted, truth, facts)
 
-    def _scan(self, onto: Path) -> tuple[Study, Findings, Field]:
+    def _scan(self, path: Path) -> tuple[Study, Findings, Field]:
         """The real study, what is known of it, and its arteries: as given, else as the networks find them.
 
         Raises:
@@ -179,10 +187,10 @@ class Simulate(Command):
         from cascade.pipeline import Cascade
         from cascade.reading import read
 
-        if labelled.is_study(onto):
-            study, known = labelled.opened(onto)
+        if labelled.is_study(path):
+            study, known = labelled.opened(path)
         else:
-            study = read(onto)
+            study = read(path)
             known = Findings(study.grid)
         if self.arteries is not None:
             return study, known, as_field(mask_on(study, self.arteries) > 0, study.grid)
@@ -211,7 +219,7 @@ def refuse_unclear_study(path: Path) -> None:
     if path.resolve().name == "ct" and labelled.is_study(path.resolve().parent):
         raise UsageError(f"emboli of {path} are outlined in {labelled.MASK} beside it; name the folder that holds both")
     if labelled.fits(path):
-        raise UsageError(f"{path} holds several studies with outlined emboli; name one of them with --onto")
+        raise UsageError(f"{path} holds several studies with outlined emboli; name one of them with --paint-into")
 
 
 def emboli_range(text: str) -> Mapping[str, Any]:

@@ -91,7 +91,7 @@ class Lesion:
         number: Its value in `Findings.labels`; 1, 2, ... by falling probability, then volume.
         voxels: Count.
         volume_mm3: Volume.
-        probability: That it is an embolus and no false alarm, 0..1.
+        probability: That it is an embolus and no false positive, 0..1.
         probability_max: Highest embolus probability of its voxels.
         probability_mean: Mean embolus probability of its voxels.
         artery: Mean artery probability of its voxels; None where unknown.
@@ -178,7 +178,7 @@ class Findings:
         embolus: Probability 0..255 in the region only.
         labels: Instance numbers of the lesions, in the same region.
         arteries: Pulmonary-artery probability 0..255, likewise.
-        spread: Disagreement of the ensemble's members 0..255, likewise.
+        std: Disagreement of the ensemble's members 0..255, likewise.
         lesions: Sorted by falling probability, then volume; empty means none found.
         exam: The patient's answer.
         quality: Whether the study can be judged.
@@ -192,7 +192,7 @@ class Findings:
     embolus: Field | None = None
     labels: Field | None = None
     arteries: Field | None = None
-    spread: Field | None = None
+    std: Field | None = None
     lesions: tuple[Lesion, ...] | None = None
     exam: Exam | None = None
     quality: Quality | None = None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 
 # LPS axis (0 = x, 1 = y, 2 = z) that each array axis follows.
 _ANATOMICAL = (2, 1, 0)
@@ -253,7 +253,7 @@ class Grid:
                 chosen.append(i)
         return chosen
 
-    def frame(self, z: int, centre: tuple[float, float], pixel_mm: float, size: tuple[int, int]) -> Frame:
+    def patch(self, z: int, centre: tuple[float, float], pixel_mm: float, size: tuple[int, int]) -> Patch:
         """A lattice of `size` points `pixel_mm` apart on slice `z`, around a voxel `centre` (y, x).
 
         Its points lie at multiples of `pixel_mm` in the patient, so that cropping a study moves nothing.
@@ -264,7 +264,7 @@ class Grid:
             corner_mm = float(self.along(axis, centre[i])) - pixel_mm * size[i] / 2
             snapped = round(corner_mm / pixel_mm) * pixel_mm
             first[i] = (snapped - float(self.along(axis, 0))) / self.spacing[axis]
-        return Frame(z, first[0], first[1], step, size)
+        return Patch(z, first[0], first[1], step, size)
 
     def slab(self, z: int, count: int, distance_mm: float) -> list[dict[int, float]]:
         """`count` levels around slice `z`, `distance_mm` apart, feet to head, as weighted means of slices.

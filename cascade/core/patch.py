@@ -14,7 +14,7 @@ from cascade.core.windows import AIR_HU
 
 
 @dataclass(frozen=True)
-class Frame:
+class Patch:
     """A sample's place: a square lattice of points on one slice.
 
     Point `(i, j)` of the lattice lies at voxel `(y + i * step_y, x + j * step_x)` of slice `z`.
@@ -33,13 +33,13 @@ class Frame:
     step: tuple[float, float]
     size: tuple[int, int]
 
-    def cut(self, plane: NDArray[Any], fill: float = AIR_HU) -> NDArray[np.float32]:
-        """Sample a slice `[y, x]` at this frame's points; `fill` outside the slice.
+    def crop(self, plane: NDArray[Any], fill: float = AIR_HU) -> NDArray[np.float32]:
+        """Sample a slice `[y, x]` at this patch's points; `fill` outside the slice.
 
         Where the lattice is coarser than the voxels, the slice is smoothed first, so that noise and thin
         vessels are averaged instead of picked.
         """
-        plane, frame = self._reach(plane)
+        plane, patch = self._reach(plane)
         source: NDArray[Any] = np.ascontiguousarray(plane, dtype=np.float32)
         # A Gaussian of half the widening of the point spread: full width at half maximum near one step.
         sigma = [0.5 * np.sqrt(max(s * s - 1.0, 0.0)) for s in self.step]
@@ -47,9 +47,9 @@ class Frame:
             source = cv2.GaussianBlur(
                 source, (0, 0), sigmaX=max(sigma[1], 0.05), sigmaY=max(sigma[0], 0.05), borderType=cv2.BORDER_REPLICATE
             )
-        return frame._warp(source, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, fill)
+        return patch._warp(source, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, fill)
 
-    def cut_labels(self, plane: NDArray[Any]) -> NDArray[np.uint8]:
+    def crop_labels(self, plane: NDArray[Any]) -> NDArray[np.uint8]:
         """Sample a slice of labels `[y, x]` by nearest neighbour; 0 outside the slice."""
         source = np.ascontiguousarray(plane, dtype=np.uint8)
         warped = self._warp(source, cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, 0)
@@ -69,8 +69,8 @@ class Frame:
         warped = cv2.warpAffine(source, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         return np.asarray(warped, dtype=np.float32)
 
-    def _reach(self, plane: NDArray[Any]) -> tuple[NDArray[Any], Frame]:
-        """The part of a slice that the points and their smoothing reach, and this frame on that part."""
+    def _reach(self, plane: NDArray[Any]) -> tuple[NDArray[Any], Patch]:
+        """The part of a slice that the points and their smoothing reach, and this patch on that part."""
         ends: list[tuple[int, int]] = []
         for first, step, size, length in zip((self.y, self.x), self.step, self.size, plane.shape, strict=True):
             margin = 2 + math.ceil(3 * step)

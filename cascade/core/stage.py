@@ -1,9 +1,9 @@
 """The two protocols that every stage keeps: `Stage`, and `Learned` for one with networks.
 
-A learned stage looks at a study through frames. `frames` says where to look, `view` what a network sees there
-(`cut` takes the HU, `dress` windows them), `target` what a perfect network would answer, `record` what an answer
-means. Running goes frames, view, predict, record; training goes frames, view, target: the same code, so both see
-the same pixels.
+A learned stage looks at a study through patches. `patches` says where to look, `view` what a network sees there
+(`crop` takes the HU, `preprocess` windows them), `target` what a perfect network would answer, `postprocess` what an
+answer means. Running goes patches, view, predict, postprocess; training goes patches, view, target: the same code, so
+both see the same pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.core.findings import Findings
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.study import Study
 
 Watch = Callable[[int, int], None]
@@ -45,7 +45,7 @@ class Sample(NamedTuple):
     """What a network sees, and where it lies."""
 
     view: NDArray[np.float32]
-    frame: Frame
+    patch: Patch
 
 
 class Learned(ABC):
@@ -69,51 +69,51 @@ class Learned(ABC):
         self.config = self.Config() if config is None else config
 
     @abstractmethod
-    def frames(self, study: Study, findings: Findings) -> Sequence[Frame]:
+    def patches(self, study: Study, findings: Findings) -> Sequence[Patch]:
         """Where to look, in the order of slices."""
 
     @abstractmethod
-    def cut(self, study: Study, frame: Frame) -> NDArray[np.float32]:
-        """The study's HU at a frame: float32 `[slice, y, x]`, one slice or neighbours, feet to head."""
+    def crop(self, study: Study, patch: Patch) -> NDArray[np.float32]:
+        """The study's HU at a patch: float32 `[slice, y, x]`, one slice or neighbours, feet to head."""
 
     @abstractmethod
-    def dress(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
-        """HU as `cut` gives them, `[slice, y, x]`, to what a network sees: windows, `[channel, y, x]`."""
+    def preprocess(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+        """HU as `crop` gives them, `[slice, y, x]`, to what a network sees: windows, `[channel, y, x]`."""
 
-    def view(self, study: Study, frame: Frame) -> NDArray[np.float32]:
-        """What a network sees at a frame: float32 `[channel, y, x]`. Training changes HU between the two halves."""
-        return self.dress(self.cut(study, frame))
+    def view(self, study: Study, patch: Patch) -> NDArray[np.float32]:
+        """What a network sees at a patch: float32 `[channel, y, x]`. Training changes HU between the two halves."""
+        return self.preprocess(self.crop(study, patch))
 
     @abstractmethod
-    def target(self, study: Study, truth: Findings, frame: Frame) -> NDArray[np.float32]:
-        """What a perfect `predict` would answer at a frame."""
+    def target(self, study: Study, truth: Findings, patch: Patch) -> NDArray[np.float32]:
+        """What a perfect `predict` would answer at a patch."""
 
     @abstractmethod
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answers (probabilities, not logits) for a batch `[n, channel, y, x]`, one a sample."""
 
     @abstractmethod
-    def record(self, study: Study, findings: Findings, outputs: Iterable[tuple[Frame, NDArray[Any]]]) -> Findings:
+    def postprocess(self, study: Study, findings: Findings, outputs: Iterable[tuple[Patch, NDArray[Any]]]) -> Findings:
         """The findings with what the answers mean."""
 
     def prepare(self, study: Study, findings: Findings) -> Iterator[Sample]:
         """The samples of a study, one at a time."""
-        for frame in self.frames(study, findings):
-            yield Sample(self.view(study, frame), frame)
+        for patch in self.patches(study, findings):
+            yield Sample(self.view(study, patch), patch)
 
     def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
-        """Prepare, predict, record."""
-        return self.record(study, findings, self._answers(study, findings, watch))
+        """Prepare, predict, postprocess."""
+        return self.postprocess(study, findings, self._answers(study, findings, watch))
 
-    def _answers(self, study: Study, findings: Findings, watch: Watch | None) -> Iterator[tuple[Frame, NDArray[Any]]]:
-        frames = self.frames(study, findings)
-        for start in range(0, len(frames), self.batch_size):
-            some = frames[start : start + self.batch_size]
-            views = np.stack([self.view(study, frame) for frame in some])
+    def _answers(self, study: Study, findings: Findings, watch: Watch | None) -> Iterator[tuple[Patch, NDArray[Any]]]:
+        patches = self.patches(study, findings)
+        for start in range(0, len(patches), self.batch_size):
+            some = patches[start : start + self.batch_size]
+            views = np.stack([self.view(study, patch) for patch in some])
             # Batches are padded to one size: kernels may differ between sizes, and with them the last bits.
             missing = self.batch_size - len(some)
             if missing:
                 views = np.concatenate([views, np.repeat(views[-1:], missing, axis=0)])
             yield from zip(some, self.predict(views)[: len(some)], strict=True)
             if watch is not None:
-                watch(start + len(some), len(frames))
+                watch(start + len(some), len(patches))

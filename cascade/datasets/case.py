@@ -108,7 +108,7 @@ def thin(case: Case, stage: Learned, pixel_mm: float, slice_mm: float, margin_mm
 
     Args:
         case: At the scanner's resolution.
-        stage: Cuts one plane a frame (a stage for neighbouring slices: one made with `slices=1`), and answers
+        stage: Cuts one plane a patch (a stage for neighbouring slices: one made with `slices=1`), and answers
             embolus and artery.
         pixel_mm: The stage's distance of points.
         slice_mm: The stage's distance of slices.
@@ -121,20 +121,20 @@ def thin(case: Case, stage: Learned, pixel_mm: float, slice_mm: float, margin_mm
     box = region.grow((dz, dy, dx), grid.shape)
     size = (round(box.shape[1] * grid.spacing[1] / pixel_mm), round(box.shape[2] * grid.spacing[2] / pixel_mm))
     centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
-    frames = [grid.frame(z, centre, pixel_mm, size) for z in grid.every(slice_mm, box.z0, box.z1)]
-    hu = np.stack([np.rint(stage.cut(study, frame)[0]).astype(np.int16) for frame in frames])
-    answers = np.stack([stage.target(study, truth, frame)[:2] for frame in frames], axis=1)
+    patches = [grid.patch(z, centre, pixel_mm, size) for z in grid.every(slice_mm, box.z0, box.z1)]
+    hu = np.stack([np.rint(stage.crop(study, patch)[0]).astype(np.int16) for patch in patches])
+    answers = np.stack([stage.target(study, truth, patch)[:2] for patch in patches], axis=1)
 
-    first, last = frames[0], frames[-1]
+    first, last = patches[0], patches[-1]
     affine = np.array(grid.affine)
     affine[:3, 3] = grid.to_mm(np.array([first.z, first.y, first.x]))
-    affine[:3, :3] *= [(last.z - first.z) / max(len(frames) - 1, 1), *first.step]
+    affine[:3, :3] *= [(last.z - first.z) / max(len(patches) - 1, 1), *first.step]
     small = Grid(hu.shape, affine)
-    whole = Box(0, len(frames), 0, size[0], 0, size[1])
+    whole = Box(0, len(patches), 0, size[0], 0, size[1])
     embolus, arteries = (
         None if known is None else Field(np.rint(answer * 255).astype(np.uint8), whole)
         for known, answer in zip((truth.embolus, truth.arteries), answers, strict=True)
     )
-    lungs = Lungs(np.full((len(frames), 2, 4), np.nan, np.float32), whole)
+    lungs = Lungs(np.full((len(patches), 2, 4), np.nan, np.float32), whole)
     known = Findings(small, lungs=lungs, embolus=embolus, arteries=arteries, exam=truth.exam)
     return replace(case, study=Study(hu, small), truth=known)

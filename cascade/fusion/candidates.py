@@ -35,7 +35,7 @@ class Candidates:
         artery: Mean artery probability; NaN where unknown.
         in_tree: 1 where the component touches the largest connected tree of arteries and clots; NaN where unknown.
         tree_mm: Distance to that tree; NaN where unknown.
-        spread: Mean disagreement of the ensemble's members; NaN where unknown.
+        std: Mean disagreement of the ensemble's members; NaN where unknown.
         centroid: Voxels `[n, 3]` (z, y, x) of the grid.
         first: First slice.
         last: Last slice, inclusive.
@@ -50,7 +50,7 @@ class Candidates:
     artery: Values
     in_tree: Values
     tree_mm: Values
-    spread: Values
+    std: Values
     centroid: Values
     first: NDArray[np.int64]
     last: NDArray[np.int64]
@@ -67,7 +67,7 @@ class Candidates:
             "artery": self.artery,
             "in_tree": self.in_tree,
             "near_tree": -np.minimum(self.tree_mm, _FAR_MM) / 10,
-            "agreement": -self.spread * 10,
+            "agreement": -self.std * 10,
         }
 
 
@@ -133,7 +133,7 @@ def _measure(labels: NDArray[np.uint32], findings: Findings, field: Field) -> Ca
         artery=_mean_of(findings.arteries, field.box, inside, number, voxels),
         in_tree=in_tree,
         tree_mm=tree_mm,
-        spread=_mean_of(findings.spread, field.box, inside, number, voxels),
+        std=_mean_of(findings.std, field.box, inside, number, voxels),
         centroid=centroid,
         first=first,
         last=last,

@@ -28,7 +28,7 @@ from cascade.fusion.parameters import (
     OperatingPoint,
 )
 from cascade.fusion.stage import exam_inputs
-from cascade.metrics.score import ALARM_MM3
+from cascade.metrics.score import FALSE_POSITIVE_MM3
 
 Case = tuple[Study | None, Findings, Findings]
 """A study (not needed), the findings after the embolus stage, and the truth."""
@@ -36,7 +36,7 @@ Case = tuple[Study | None, Findings, Findings]
 LEAST_EXAMS = 5
 SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
-ALARMS = 0.2
+FALSE_POSITIVES = 0.2
 """Alarms an exam that may be kept as lesions; what is not kept still counts in the exam's probability."""
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
 _GROW = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -102,7 +102,7 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
     """What one exam gives, at a grow threshold."""
     _, findings, truth = case
     candidates = find(findings, lesions)
-    small = replace(findings, embolus=None, arteries=None, spread=None, labels=None, lesions=None)
+    small = replace(findings, embolus=None, arteries=None, std=None, labels=None, lesions=None)
     if candidates is None:
         return Measured(small, is_positive(truth), None, np.zeros(0), np.zeros(0, bool))
     table = candidates.inputs()
@@ -237,14 +237,14 @@ def worth(exams: Sequence[Measured], lesions: LesionModel, patients: Sequence[st
 
 
 def kept_from(exams: Sequence[Measured], odds: Sequence[Values]) -> float:
-    """The lowest probability at which no more than `ALARMS` alarms an exam are kept.
+    """The lowest probability at which no more than `FALSE_POSITIVES` an exam are kept.
 
     Args:
         exams: Measured at one voxel threshold; those whose emboli nobody outlined have no say.
         odds: Log-odds of each exam's candidates.
     """
     known = [
-        (some, ~exam.true & (exam.volume_mm3 >= ALARM_MM3))
+        (some, ~exam.true & (exam.volume_mm3 >= FALSE_POSITIVE_MM3))
         for some, exam in zip(odds, exams, strict=True)
         if exam.true is not None
     ]
@@ -253,8 +253,8 @@ def kept_from(exams: Sequence[Measured], odds: Sequence[Values]) -> float:
     if not len(p):
         return LesionModel().threshold
     cuts = _cuts(p)
-    alarms = np.array([np.count_nonzero(false & (p >= cut)) for cut in cuts])
-    return round(float(cuts[alarms <= ALARMS * len(known)].min()), 6)
+    false_positives = np.array([np.count_nonzero(false & (p >= cut)) for cut in cuts])
+    return round(float(cuts[false_positives <= FALSE_POSITIVES * len(known)].min()), 6)
 
 
 def _unseen(exams: Sequence[Measured], lesions: LesionModel, fold: NDArray[np.int64]) -> list[Values]:

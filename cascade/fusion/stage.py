@@ -34,7 +34,7 @@ TOP_MM = 15.0
 class Fusion:
     """What voxels and slices mean for the patient.
 
-    Reads     study (for the gates), findings.embolus, arteries, spread, slices, lungs
+    Reads     study (for the gates), findings.embolus, arteries, std, slices, lungs
     Returns   findings.lesions, labels, exam, quality, and warnings
 
     Args:
@@ -173,7 +173,7 @@ def _lesion(findings: Findings, candidates: Candidates, i: int, number: int, pro
         side=side_of(candidates, i + 1, findings),
         artery=_known(candidates.artery[i]),
         place=_place(findings, candidates, i),
-        disagreement=_known(candidates.spread[i]),
+        disagreement=_known(candidates.std[i]),
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cascade.core.findings import Findings
 from cascade.core.truth import is_positive
 from cascade.metrics.intervals import ROUNDS, Figure
-from cascade.metrics.score import ALARM_MM3, CLOT_MM3, lesions
+from cascade.metrics.score import CLOT_MM3, FALSE_POSITIVE_MM3, lesions
 
 Values = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Marks:
     Attributes:
         clots_mm3: Volume of each clot of the truth `[n]`, from `CLOT_MM3` on.
         found: Confidence of the surest lesion that overlaps the clot `[n]`; -inf where none does.
-        false: Confidence of each lesion that overlaps no voxel of the truth `[m]`, from `ALARM_MM3` on.
+        false: Confidence of each lesion that overlaps no voxel of the truth `[m]`, from `FALSE_POSITIVE_MM3` on.
     """
 
     clots_mm3: Values
@@ -76,7 +76,7 @@ def compared(
     touching[ours[both]] = touching[0] = True
     clots = np.flatnonzero(volumes >= CLOT_MM3)
     clots = clots[clots > 0]
-    false = np.flatnonzero(~touching & (sizes >= ALARM_MM3))
+    false = np.flatnonzero(~touching & (sizes >= FALSE_POSITIVE_MM3))
     return Marks(volumes[clots], surest[clots], confidence[false])
 
 

@@ -42,8 +42,8 @@ class Summary:
         dice_all: Mean over all studies with anything in truth or answer: an alarm in a negative study scores 0.
         clots: Clots in all.
         found: Those found.
-        alarms_per_negative: Mean number of alarms in a study without embolus.
-        alarms_per_positive: The same beside true clots.
+        false_positives_per_negative: Mean number of alarms in a study without embolus.
+        false_positives_per_positive: The same beside true clots.
         auc: Area under the ROC curve of the exam probability.
         sensitivity: Share of positives called `positive`; Wilson interval.
         specificity: Share of negatives not called `positive`; Wilson interval.
@@ -58,8 +58,8 @@ class Summary:
     dice_all: Figure
     clots: int
     found: int
-    alarms_per_negative: float | None
-    alarms_per_positive: float | None
+    false_positives_per_negative: float | None
+    false_positives_per_positive: float | None
     auc: Figure
     sensitivity: Figure
     specificity: Figure
@@ -86,8 +86,8 @@ def summarise(scores: Sequence[Score], seed: int = 0) -> Summary:
         dice_all=mean([s.dice for s in scores if s.dice is not None], seed),
         clots=sum(s.clots for s in scores),
         found=sum(s.found for s in scores),
-        alarms_per_negative=mean([s.alarms for s in negative], seed).value,
-        alarms_per_positive=mean([s.alarms for s in positive if s.outlined], seed).value,
+        false_positives_per_negative=mean([s.false_positives for s in negative], seed).value,
+        false_positives_per_positive=mean([s.false_positives for s in positive if s.outlined], seed).value,
         auc=auc_with_interval(truth, ranked, seed),
         sensitivity=wilson(sum(s.decision == "positive" for s in positive), len(positive)),
         specificity=wilson(sum(s.decision != "positive" for s in negative), len(negative)),

@@ -17,7 +17,7 @@ from cascade.core.truth import is_positive
 
 CLOT_MM3 = 30.0
 """Components of the truth from this volume on are clots to be found; smaller ones are pixels at the edge of a mask."""
-ALARM_MM3 = 40.0
+FALSE_POSITIVE_MM3 = 40.0
 """Components of the answer from this volume on count as alarms where they touch no clot."""
 ABSTAINED = 0.5
 """What an abstention scores in a ranking of exams: it is counted, not left out."""
@@ -32,21 +32,22 @@ class Score:
         dice: Of the embolus masks, 0..1; 0 where only one of them is empty, None where both are or nothing is outlined.
         clots: Clots in the truth of at least `CLOT_MM3`.
         found: Those that a lesion of the answer overlaps.
-        alarms: Lesions of at least `ALARM_MM3` that overlap no voxel of the truth.
-        alarm_mm3: Their volume.
+        false_positives: Lesions of at least `FALSE_POSITIVE_MM3` that overlap no voxel of the truth.
+        false_positive_mm3: Their volume.
         truth_mm3: Volume of the truth.
         answer_mm3: Volume of the answer.
         probability: Of the exam; None where the answer abstains or says nothing.
         decision: Of the exam; None where the answer says nothing.
-        outlined: The truth says which voxels are embolus, or that none is; else nothing of clots and alarms is known.
+        outlined: The truth says which voxels are embolus, or that none is; else nothing is known of clots and false
+            positives.
     """
 
     positive: bool
     dice: float | None
     clots: int
     found: int
-    alarms: int
-    alarm_mm3: float
+    false_positives: int
+    false_positive_mm3: float
     truth_mm3: float
     answer_mm3: float
     probability: float | None
@@ -76,15 +77,17 @@ def score(answer: Findings, truth: Findings) -> Score:
     volumes = np.bincount(ours.ravel())
     touching = set(np.unique(ours[theirs > 0]).tolist())
     false = [
-        n for n in range(1, len(volumes)) if outlined and volumes[n] * voxel_mm3 >= ALARM_MM3 and n not in touching
+        n
+        for n in range(1, len(volumes))
+        if outlined and volumes[n] * voxel_mm3 >= FALSE_POSITIVE_MM3 and n not in touching
     ]
     return Score(
         positive=positive,
         dice=dice(ours > 0, theirs > 0) if outlined else None,
         clots=clots,
         found=found,
-        alarms=len(false),
-        alarm_mm3=float(sum(volumes[n] for n in false) * voxel_mm3),
+        false_positives=len(false),
+        false_positive_mm3=float(sum(volumes[n] for n in false) * voxel_mm3),
         truth_mm3=float(np.count_nonzero(theirs) * voxel_mm3),
         answer_mm3=float(np.count_nonzero(ours) * voxel_mm3),
         probability=answer.exam.probability if answer.exam else None,

@@ -109,7 +109,7 @@ def find_arteries(
     return Arteries(canvas, blood, growth, (around.z0, around.y0, around.x0), zoom)
 
 
-def paint_onto(
+def paint_into(
     study: Study, truth: Findings, arteries: Arteries, config: Simulation, seed: int
 ) -> tuple[Study, Findings]:
     """Paint emboli into a real scan.

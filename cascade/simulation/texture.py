@@ -57,7 +57,7 @@ def draw(low: float, high: float, rng: np.random.Generator) -> Amount:
     )
 
 
-class Field:
+class SmoothNoise:
     """Smooth noise on a canvas, a plane at a time: mean 0 and standard deviation near 1."""
 
     def __init__(self, shape: tuple[int, int, int], size: tuple[float, float, float], rng: np.random.Generator) -> None:
@@ -82,8 +82,8 @@ class Texture:
         self.canvas, self.amount = canvas, amount
         mm = canvas.mm
 
-        def field(z: float, y: float, x: float) -> Field:
-            return Field(canvas.shape, (max(z / mm, 1.0), max(y / mm, 1.0), max(x / mm, 1.0)), rng)
+        def field(z: float, y: float, x: float) -> SmoothNoise:
+            return SmoothNoise(canvas.shape, (max(z / mm, 1.0), max(y / mm, 1.0), max(x / mm, 1.0)), rng)
 
         self.across, self.along = field(16, 3.2, 9), field(16, 8, 3.2)
         self.slow, self.where = field(35, 32, 32), field(25, 22, 22)

@@ -10,7 +10,7 @@ from cascade.simulation.canvas import LABELS, Canvas
 from cascade.simulation.config import Simulation
 from cascade.simulation.landmarks import BINS, Landmarks
 from cascade.simulation.shapes import F32
-from cascade.simulation.texture import Field
+from cascade.simulation.texture import SmoothNoise
 
 
 class Bone:
@@ -63,7 +63,7 @@ def paint(canvas: Canvas, marks: Landmarks, config: Simulation, bone: Bone, rng:
     blades = _Blades(marks, mm, bone, rng)
     plane_mm = rng.uniform(0.7, 2.2)
     own = rng.spawn(1)[0]
-    islands = Field(canvas.shape, (60 / mm, 24 / mm, 24 / mm), own)
+    islands = SmoothNoise(canvas.shape, (60 / mm, 24 / mm, 24 / mm), own)
     fatty = own.uniform(-0.9, 0.5)
     for z in range(nz):
         r, t = marks.radius, marks.direction

@@ -21,7 +21,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far a training has come.
 
     Attributes:
@@ -82,7 +82,7 @@ def put_back(
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def store(path: Path, tensors: Mapping[str, torch.Tensor], progress: Progress) -> None:
+def store(path: Path, tensors: Mapping[str, torch.Tensor], progress: TrainingState) -> None:
     """Write to one file what was `taken`, how far it was, and where torch's random numbers are; whole or not at all.
 
     All processes of a training come here together, and the leader writes.
@@ -93,17 +93,17 @@ def store(path: Path, tensors: Mapping[str, torch.Tensor], progress: Progress) -
     from safetensors.torch import save
 
     random = _random()
-    if world().leads:
+    if world().is_main:
         plain = {k: v.cpu().contiguous() for k, v in {**tensors, **random}.items()}
         write_bytes(path, save(plain, metadata={"progress": json.dumps(asdict(progress))}))
 
 
-def load(path: Path) -> tuple[Tensors, Progress]:
+def load(path: Path) -> tuple[Tensors, TrainingState]:
     """Read what `store` wrote, and set torch's random numbers to where they were in this process."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        progress = Progress(**json.loads(file.metadata()["progress"]))
+        progress = TrainingState(**json.loads(file.metadata()["progress"]))
         tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     rank = world().rank
     # A run may go on with more processes than it had: a new one goes on from its seed.

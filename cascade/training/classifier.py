@@ -27,7 +27,7 @@ from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import LossConfig, loss_of
 from cascade.training.plan import Plan
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
-from cascade.training.slices import Change, Judge, Plane, PlaneConfig, Planes, collect
+from cascade.training.slices import Change, SliceConfig, SliceEvaluator, SliceSample, SliceSampler, collect
 from cascade.training.split import refuse_shared
 from cascade.training.trial import refuse_misfit
 from classifiers import NETWORKS, STAGES, LungFilter
@@ -42,9 +42,9 @@ LUNG_CM2 = 5.0
 
 _UNSURE_CM2 = (2.5, 7.5)
 
-PLANES = {
+SLICES = {
     # Bodies lie, and scanners see, in every way; the answer depends on no side, so mirroring is allowed.
-    "lung_filter": PlaneConfig(
+    "lung_filter": SliceConfig(
         shares={"no_lung": 0.45, "lung": 0.25, "no_embolus": 0.15, "embolus": 0.15},
         kinds={
             "labelled": 2.0,
@@ -59,7 +59,7 @@ PLANES = {
         mirror=0.25,
     ),
     # Emboli are small: the picture is moved less, and blurred as little as scanners do.
-    "siamese": PlaneConfig(
+    "siamese": SliceConfig(
         shares={"embolus": 0.5, "no_embolus": 0.5},
         matched={"no_embolus": "embolus"},
         kinds={"simulated": 1.0, "procedural": 0.25, "hybrid": 0.5, "real": 0.3, "labelled": 0.3},
@@ -89,7 +89,7 @@ def train_classifier(
     config: Any = None,
     plan: Plan = Plan(steps=2000, batch=16, learning_rate=1e-3),  # noqa: B008  # frozen
     loss: LossConfig = LossConfig(),  # noqa: B008  # frozen
-    planes: PlaneConfig | None = None,
+    slices: SliceConfig | None = None,
     most: int = 60,
     dataset: str | None = None,
     fusion: bool = True,
@@ -112,7 +112,7 @@ def train_classifier(
         config: How studies are cut; the stage's default by default.
         plan: How long and how hard.
         loss: What is learned from.
-        planes: Which slices to draw and how to change them.
+        slices: Which slices to draw and how to change them.
         most: Slices of one case at most.
         dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
         fusion: Whether to fit the fusion afterwards.
@@ -130,7 +130,7 @@ def train_classifier(
     if stage not in STAGES:
         raise UsageError(f"no classifier stage {stage!r}; {nearest(stage, STAGES)}", "E_UNKNOWN_STAGE")
     kind: Any = STAGES[stage]
-    config, planes, arguments = config or kind.Config(), planes or PLANES[stage], dict(arguments or {})
+    config, slices, arguments = config or kind.Config(), slices or SLICES[stage], dict(arguments or {})
     net = net or USUAL[stage]
     learned: Learned = kind(config=config)
     if not resume:
@@ -145,22 +145,22 @@ def train_classifier(
     elif imagenet and hasattr(network, "start_from_imagenet"):
         network.start_from_imagenet()
     refuse_no_room(out, network)
-    learn = planes_of((c for folder in data for c in open_cases(folder, dataset)), learned, planes, most, plan.seed)
+    learn = slices_of((c for folder in data for c in open_cases(folder, dataset)), learned, slices, most, plan.seed)
     held = [
         plane
         for folder in validation
         for case in open_cases(folder, dataset)
-        for plane in collect(with_lung_slices(case), learned, planes.margin, most)
+        for plane in collect(with_lung_slices(case), learned, slices.margin, most)
     ]
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
-    drawn = Planes(learn, learned, class_of, planes, gas(config.pixel_mm) if stage == "lung_filter" else None)
+    drawn = SliceSampler(learn, learned, class_of, slices, gas(config.pixel_mm) if stage == "lung_filter" else None)
     refuse_one_class(drawn.shares)
     asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "loss": loss}
-    asked["planes"] = planes
+    asked["slices"] = slices
     counts = {"slices": len(learn), "validation_slices": len(held)}
     run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
     criterion = loss_of(loss)
-    judge = Judge(held, learned, QUESTIONS[stage], planes.margin, plan.workers, criterion) if held else None
+    judge = SliceEvaluator(held, learned, QUESTIONS[stage], slices.margin, plan.workers, criterion) if held else None
     trained = fit(network, drawn, criterion, plan, run, judge)
     if judge is not None:
         run.show(judge.examples(trained))
@@ -196,7 +196,9 @@ def class_of(target: NDArray[np.float32]) -> str:
     return "embolus" if pe >= 0.5 else "no_embolus"
 
 
-def planes_of(cases: Iterable[Case], stage: Learned, config: PlaneConfig, most: int, seed: int = 0) -> list[Plane]:
+def slices_of(
+    cases: Iterable[Case], stage: Learned, config: SliceConfig, most: int, seed: int = 0
+) -> list[SliceSample]:
     """The pool of a stage: the cases' slices; for the lung filter, made slices without lung as well.
 
     Args:
@@ -207,7 +209,7 @@ def planes_of(cases: Iterable[Case], stage: Learned, config: PlaneConfig, most: 
         seed: Of what is made.
     """
     rng = np.random.default_rng(seed)
-    pool: list[Plane] = []
+    pool: list[SliceSample] = []
     for case in cases:
         known = with_lung_slices(case)
         pool += collect(known, stage, config.margin, most)
@@ -217,7 +219,7 @@ def planes_of(cases: Iterable[Case], stage: Learned, config: PlaneConfig, most: 
         size = stage.config.size + config.margin
         for i in range(600):
             hu = negatives.make((size, size), stage.config.pixel_mm, rng)
-            pool.append(Plane(_int16(hu), np.zeros(2, np.float32), "made", f"made {i}"))
+            pool.append(SliceSample(_int16(hu), np.zeros(2, np.float32), "made", f"made {i}"))
     return pool
 
 
@@ -237,23 +239,23 @@ def with_lung_slices(case: Case) -> Case:
     return replace(case, truth=replace(case.truth, slices=slices))
 
 
-def filled(case: Case, stage: LungFilter, margin: int, most: int, rng: np.random.Generator) -> list[Plane]:
+def filled(case: Case, stage: LungFilter, margin: int, most: int, rng: np.random.Generator) -> list[SliceSample]:
     """Slices of a real chest with organs where the lungs were: no lung."""
     wide = LungFilter(config=replace(stage.config, size=stage.config.size + margin))
     lungs = find_lungs(case.study).mask
-    frames = [f for f in wide.frames(case.study, Findings(case.study.grid)) if lungs[f.z].any()]
-    out: list[Plane] = []
-    for frame in frames[:: max(len(frames) // most, 1)]:
-        hu = wide.cut(case.study, frame)[0]
+    patches = [f for f in wide.patches(case.study, Findings(case.study.grid)) if lungs[f.z].any()]
+    out: list[SliceSample] = []
+    for patch in patches[:: max(len(patches) // most, 1)]:
+        hu = wide.crop(case.study, patch)[0]
         # Airways are no lung to the finder, but a slice without lung has none.
-        mask = (frame.cut_labels(lungs[frame.z]) > 0) | _inner_gas(hu)
+        mask = (patch.crop_labels(lungs[patch.z]) > 0) | _inner_gas(hu)
         made = negatives.fill_lungs(hu, mask, stage.config.pixel_mm, rng)
-        out.append(Plane(_int16(made), np.zeros(2, np.float32), "filled", case.patient))
+        out.append(SliceSample(_int16(made), np.zeros(2, np.float32), "filled", case.patient))
     return out
 
 
 def gas(pixel_mm: float) -> Change:
-    """A change for `Planes`: gas in the bowel, often where there is no lung, seldom where there is some."""
+    """A change for `SliceSampler`: gas in the bowel, often where there is no lung, seldom where there is some."""
 
     def change(hu: NDArray[np.float32], name: str, rng: np.random.Generator) -> NDArray[np.float32]:
         often, most = (0.35, 8) if name == "no_lung" else (0.1, 2)

@@ -12,13 +12,13 @@ from torch import nn
 
 from cascade.core.errors import UsageError
 from cascade.core.findings import Field
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.examples import Example
 from cascade.training.feed import device_of, feed
 from cascade.training.losses import SEGMENTATION, Loss, loss_of
-from cascade.training.monitors import BINS, Verdict, rates, tally
+from cascade.training.monitors import BINS, Evaluation, rates, tally
 from segmenters.embolus import EmbolusEnsemble
 
 # How often a crop is aimed at an embolus, at an artery, or anywhere in the case.
@@ -48,7 +48,7 @@ class CropConfig:
 
 
 Change = Callable[
-    [Case, Frame, NDArray[np.float32], NDArray[np.float32], np.random.Generator],
+    [Case, Patch, NDArray[np.float32], NDArray[np.float32], np.random.Generator],
     tuple[NDArray[np.float32], NDArray[np.float32]],
 ]
 """Changes a sample's HU and what is true of it, before it is moved."""
@@ -97,14 +97,14 @@ class Crops:
         """A view `[slice, y, x]` and its target `[output, y, x]`."""
         kind = int(rng.choice(len(self._kinds), p=self._shares))
         index = int(rng.choice(self._kinds[kind], p=self._weights[kind]))
-        case, frame = self.cases[index], self._aim(index, rng)
-        hu, target = self.stage.cut(case.study, frame), self.stage.target(case.study, case.truth, frame)
+        case, patch = self.cases[index], self._aim(index, rng)
+        hu, target = self.stage.crop(case.study, patch), self.stage.target(case.study, case.truth, patch)
         if self._change is not None:
-            hu, target = self._change(case, frame, hu, target, rng)
+            hu, target = self._change(case, patch, hu, target, rng)
         hu, target = self._geometry(hu, target, rng)
-        return self.stage.dress(intensity(hu, rng, self.augment)), target[:2]
+        return self.stage.preprocess(intensity(hu, rng, self.augment)), target[:2]
 
-    def _aim(self, index: int, rng: np.random.Generator) -> Frame:
+    def _aim(self, index: int, rng: np.random.Generator) -> Patch:
         case, places = self.cases[index], self._places[index]
         aim = str(rng.choice(list(AIMS), p=list(AIMS.values())))
         voxels = places.get(aim)
@@ -113,10 +113,10 @@ class Crops:
             y, x = (v + rng.uniform(-0.4, 0.4) * n for v, n in zip((y, x), self.config.size, strict=True))
         else:
             z, y, x = (rng.uniform(0, n - 1) for n in case.study.grid.shape)
-        return Frame(round(z), y - self.config.size[0] / 2, x - self.config.size[1] / 2, (1.0, 1.0), self.config.size)
+        return Patch(round(z), y - self.config.size[0] / 2, x - self.config.size[1] / 2, (1.0, 1.0), self.config.size)
 
 
-class Judge:
+class CropEvaluator:
     """Figures of a segmenter on held-out cases: Dice over cases with emboli, false volume in cases without."""
 
     def __init__(
@@ -132,20 +132,20 @@ class Judge:
         self.cases, self.stage, self.every, self.threshold = list(cases), stage, every, threshold
         self.workers, self.batch = workers, batch
         self.criterion = criterion or loss_of(SEGMENTATION)
-        self._frames = [
-            (i, frame)
+        self._patches = [
+            (i, patch)
             for i, case in enumerate(self.cases)
-            for frame in list(stage.frames(case.study, case.truth))[::every]
+            for patch in list(stage.patches(case.study, case.truth))[::every]
         ]
 
-    def __call__(self, network: nn.Module) -> Verdict:
+    def __call__(self, network: nn.Module) -> Evaluation:
         """`dice` (mean over studies), `artery_dice`, `false_ml` (mean over studies known to have no embolus), `score`.
 
         And over all points together: the loss, and precision, recall and F1 of embolus.
         """
         sums, answers, loss = self._answers(network)
         overlaps = np.zeros((len(self.cases), 2, 3))
-        for (i, _), some in zip(self._frames, sums, strict=True):
+        for (i, _), some in zip(self._patches, sums, strict=True):
             overlaps[i] += some
         dice: list[float] = []
         arteries: list[float] = []
@@ -163,18 +163,18 @@ class Judge:
             "artery_dice": float(np.mean(arteries)) if arteries else 0.0,
             "false_ml": float(np.mean(false_ml)) if false_ml else 0.0,
         }
-        # A millilitre of false alarm a study weighs as much as 0.05 of Dice.
+        # A millilitre of false positive a study weighs as much as 0.05 of Dice.
         score = figures["dice"] - 0.05 * min(figures["false_ml"], 4.0)
-        return Verdict(
+        return Evaluation(
             {**figures, "score": score, "loss": loss, **rates(answers[0])},
             {"embolus": answers[0], "artery": answers[1]},
         )
 
     def _answers(self, network: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-        """How a network answers the frames.
+        """How a network answers the patches.
 
         Returns:
-            Of each frame, `[embolus or artery, 3]`: points marked rightly, points marked, points that are so. Of all
+            Of each patch, `[embolus or artery, 3]`: points marked rightly, points marked, points that are so. Of all
             points, how often each probability was given. The mean loss.
         """
         device = device_of(network)
@@ -182,18 +182,18 @@ class Judge:
         answers = torch.zeros((2, 2, BINS), dtype=torch.int64, device=device)
         loss = torch.zeros((), device=device)
         with torch.inference_mode():
-            for views, targets in feed(self._draw, range(len(self._frames)), self.batch, self.workers, device):
+            for views, targets in feed(self._draw, range(len(self._patches)), self.batch, self.workers, device):
                 logits = network(views)[:, :2].float()
                 marked, true = torch.sigmoid(logits) >= self.threshold, targets >= 0.5
                 sums.append(torch.stack([(marked & true).sum((2, 3)), marked.sum((2, 3)), true.sum((2, 3))], dim=2))
                 answers += tally(torch.sigmoid(logits), targets)
-                loss += self.criterion(logits, targets) * len(views) / len(self._frames)
+                loss += self.criterion(logits, targets) * len(views) / len(self._patches)
         whole = np.concatenate([np.zeros((0, 2, 3)), *(some.cpu().numpy() for some in sums)])
         return whole, answers.cpu().numpy(), float(loss)
 
     def examples(self, network: nn.Module, most: int = 4) -> list[Example]:
-        """What a network says of the frames with the most embolus, among some that are evenly spread."""
-        some = range(0, len(self._frames), max(len(self._frames) // (10 * most), 1))
+        """What a network says of the patches with the most embolus, among some that are evenly spread."""
+        some = range(0, len(self._patches), max(len(self._patches) // (10 * most), 1))
         fullest = sorted(some, key=lambda i: -float(self._draw(i)[1][0].sum()))[:most]
         examples = []
         for i in fullest:
@@ -201,15 +201,15 @@ class Judge:
             with torch.inference_mode():
                 logits = network(torch.from_numpy(view)[None].to(device_of(network)))[0, 0]
             answer = torch.sigmoid(logits.float()).cpu().numpy()
-            case, frame = self._frames[i]
-            title = f"{self.cases[case].name}, slice {frame.z}"
+            case, patch = self._patches[i]
+            title = f"{self.cases[case].name}, slice {patch.z}"
             examples.append(Example(title, view[len(view) // 2], target[0], answer))
         return examples
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        i, frame = self._frames[index]
+        i, patch = self._patches[index]
         study, truth = self.cases[i].study, self.cases[i].truth
-        return self.stage.view(study, frame), self.stage.target(study, truth, frame)[:2]
+        return self.stage.view(study, patch), self.stage.target(study, truth, patch)[:2]
 
 
 def _dice(sums: NDArray[np.float64]) -> float:

@@ -18,7 +18,7 @@ GROUPS = 10
 
 
 def roc(answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of false alarms and of what is found, with the threshold falling from above 1 to 0."""
+    """Shares of false positives and of what is found, with the threshold falling from above 1 to 0."""
     no, yes = _from_above(answers)
     return no / max(no[-1], 1.0), yes / max(yes[-1], 1.0)
 

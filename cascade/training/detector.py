@@ -121,19 +121,19 @@ def containment(bundle: Bundle, studies: Iterable[Labelled], most: int = 4) -> t
     examples: list[Example] = []
     for study, _ in studies:
         lungs = find_lungs(study).mask
-        frames = stage.frames(study, Findings(study.grid)) if len(lungs) >= _WHOLE else []
+        patches = stage.patches(study, Findings(study.grid)) if len(lungs) >= _WHOLE else []
         inside, found = 0, 0
-        for i, frame in enumerate(frames):
-            view, within = stage.view(study, frame), np.zeros(lungs.shape[1:], np.uint8)
+        for i, patch in enumerate(patches):
+            view, within = stage.view(study, patch), np.zeros(lungs.shape[1:], np.uint8)
             rows = stage.predict(view[None])[0]
-            for x0, y0, x1, y1 in from_rows(rows, frame, study.grid.shape, stage.config):
+            for x0, y0, x1, y1 in from_rows(rows, patch, study.grid.shape, stage.config):
                 if np.isfinite(x0):
                     within[round(y0) : round(y1), round(x0) : round(x1)] = 1
-            inside += int((lungs[frame.z] & (within > 0)).sum())
-            found += int(lungs[frame.z].sum())
-            if i == len(frames) // 2 and len(examples) < most:
-                maps = (frame.cut(one.astype(np.uint8), fill=0) for one in (lungs[frame.z], within))
-                examples.append(Example(f"slice {frame.z}", view[0], *maps))
+            inside += int((lungs[patch.z] & (within > 0)).sum())
+            found += int(lungs[patch.z].sum())
+            if i == len(patches) // 2 and len(examples) < most:
+                maps = (patch.crop(one.astype(np.uint8), fill=0) for one in (lungs[patch.z], within))
+                examples.append(Example(f"slice {patch.z}", view[0], *maps))
         if found:
             shares.append(inside / found)
     return (float(np.mean(shares)) if shares else 0.0), examples

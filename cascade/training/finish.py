@@ -36,7 +36,7 @@ def finish(
         The bundle as saved.
     """
     here, folder = world(), run / "bundle"
-    if here.leads:
+    if here.is_main:
         why = obstacle(bundle, validation, fusion)
         if not why:
             try:

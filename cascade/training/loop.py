@@ -16,18 +16,18 @@ from torch import nn
 
 from cascade.core.errors import CascadeError, UsageError
 from cascade.training.average import moving_average
-from cascade.training.checkpoint import Progress, load, part, put_back, store, taken
+from cascade.training.checkpoint import TrainingState, load, part, put_back, store, taken
 from cascade.training.distributed import world
 from cascade.training.feed import Batch, Draw, feed
 from cascade.training.losses import Loss, of_all
 from cascade.training.memory import memory_mb
-from cascade.training.monitors import Verdict
+from cascade.training.monitors import Evaluation
 from cascade.training.overfit_check import LittleSample
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
 
-Evaluate = Callable[[nn.Module], Verdict]
+Evaluate = Callable[[nn.Module], Evaluation]
 
 
 class Sampler(Protocol):
@@ -75,7 +75,7 @@ def fit(
     draw = draw_of(sampler, plan)
     little = LittleSample(draw, plan.little_sample, plan.batch, criterion, device) if plan.little_sample else None
     evaluate = little or evaluate
-    progress = Progress()
+    progress = TrainingState()
     if run.resumed:
         tensors, progress = load(run.state)
         refuse_others(network, part(tensors, "network."), run.state)
@@ -132,8 +132,8 @@ def fit(
                 progress.step = step + 1
             if evaluated:
                 with precision(device, plan):
-                    verdict = evaluate(average) if evaluate and here.leads else Verdict()
-                judged(run, average, progress, verdict)
+                    evaluation = evaluate(average) if evaluate and here.is_main else Evaluation()
+                judged(run, average, progress, evaluation)
                 progress.since_best = int(here.shared(progress.since_best))
             if looked and here.shared(evaluated or time.monotonic() - saved >= 60 * plan.save_minutes):
                 progress.seconds = run.seconds
@@ -145,7 +145,7 @@ def fit(
     run.restore(average, "best")
     run.conclude()
     if little:
-        little.hold(Verdict(run.figures("best")))
+        little.hold(Evaluation(run.figures("best")))
     return average.to("cpu")
 
 
@@ -188,19 +188,19 @@ def l1(network: nn.Module, plan: Plan) -> torch.Tensor | float:
     return plan.l1_lambda * torch.stack([weight.abs().sum() for weight in weights]).sum()
 
 
-def judged(run: Run, average: nn.Module, progress: Progress, verdict: Verdict) -> None:
+def judged(run: Run, average: nn.Module, progress: TrainingState, evaluation: Evaluation) -> None:
     """Note an evaluation, and keep the weights under each name by which they are the best so far."""
-    figures = verdict.figures
-    run.keep(average, "last", progress.step, verdict)
+    figures = evaluation.figures
+    run.keep(average, "last", progress.step, evaluation)
     # Without an evaluation the last are the best.
     progress.since_best += 1
     if not figures or progress.improved("best", figures.get("score", 0.0)):
         progress.since_best = 0
-        run.keep(average, "best", progress.step, verdict)
+        run.keep(average, "best", progress.step, evaluation)
     for name, value in (("best_loss", -figures.get("loss", np.inf)), ("best_f1", figures.get("f1", -np.inf))):
         if np.isfinite(value) and progress.improved(name, value):
-            run.keep(average, name, progress.step, verdict)
-    run.epoch(progress.step, verdict)
+            run.keep(average, name, progress.step, evaluation)
+    run.epoch(progress.step, evaluation)
 
 
 def halved(factor: float, step: int) -> float:

@@ -37,7 +37,7 @@ class LossConfig:
         smooth: Points that are added to both sides of a Dice or Tversky share: it defines them for empty targets.
         focal_gamma: How fast what is answered well stops to count.
         focal_alpha: Weight of what is there; what is not has the rest.
-        tversky_alpha: Weight of false alarms.
+        tversky_alpha: Weight of false positives.
         tversky_beta: Weight of what is missed.
         tversky_gamma: Focal Tversky's root.
         reverse: Weight of the reverse cross entropy within the symmetric one.
@@ -144,8 +144,8 @@ def tversky(logits: torch.Tensor, target: torch.Tensor, config: LossConfig) -> t
     Source: Salehi et al., "Tversky loss function for image segmentation", MLMI 2017.
     """
     p, t = _shares(logits, target)
-    both, alarms, missed = totals((p * t).sum(), (p * (1 - t)).sum(), ((1 - p) * t).sum())
-    wrong = config.tversky_alpha * alarms + config.tversky_beta * missed
+    both, false_positives, missed = totals((p * t).sum(), (p * (1 - t)).sum(), ((1 - p) * t).sum())
+    wrong = config.tversky_alpha * false_positives + config.tversky_beta * missed
     return 1 - (both + config.smooth) / (both + wrong + config.smooth)
 
 

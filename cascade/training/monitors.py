@@ -27,7 +27,7 @@ Rows = Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Evaluation:
     """What a network is worth.
 
     Attributes:
@@ -110,22 +110,22 @@ def draw_results(path: Path, epochs: Rows) -> None:
     save_figure(figure, path)
 
 
-def draw_epoch(folder: Path, steps: Rows, epochs: Rows, verdict: Verdict) -> None:
+def draw_epoch(folder: Path, steps: Rows, epochs: Rows, evaluation: Evaluation) -> None:
     """The pictures of an epoch: gradients and rate, losses, and where there were questions, what was answered.
 
     Args:
         folder: Where they go.
         steps: The epoch's rows of `steps.csv`.
         epochs: The rows of `results.csv`, up to this epoch.
-        verdict: What the network is worth now.
+        evaluation: What the network is worth now.
     """
     number = int(epochs[-1]["epoch"])
     folder.mkdir(exist_ok=True)
     _draw_gradients(folder / f"gradient_lr_epoch_{number}.png", steps)
     _draw_losses(folder / f"loss_epoch_{number}.png", steps, epochs)
-    if verdict.answers:
-        _draw_confusion(folder / f"confusion_matrix_epoch_{number}.png", verdict)
-        _draw_probabilities(folder / f"prob_distribution_epoch_{number}.png", verdict)
+    if evaluation.answers:
+        _draw_confusion(folder / f"confusion_matrix_epoch_{number}.png", evaluation)
+        _draw_probabilities(folder / f"prob_distribution_epoch_{number}.png", evaluation)
 
 
 def events(folder: Path, first: int) -> Any:
@@ -170,9 +170,9 @@ def _draw_losses(path: Path, steps: Rows, epochs: Rows) -> None:
     save_figure(figure, path)
 
 
-def _draw_confusion(path: Path, verdict: Verdict) -> None:
-    figure, axes = figure_of(1, len(verdict.answers))
-    for (name, answers), axis in zip(verdict.answers.items(), axes, strict=True):
+def _draw_confusion(path: Path, evaluation: Evaluation) -> None:
+    figure, axes = figure_of(1, len(evaluation.answers))
+    for (name, answers), axis in zip(evaluation.answers.items(), axes, strict=True):
         table = confusion(answers)
         axis.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.6)
         for truth, told in np.ndindex(2, 2):
@@ -183,10 +183,10 @@ def _draw_confusion(path: Path, verdict: Verdict) -> None:
     save_figure(figure, path)
 
 
-def _draw_probabilities(path: Path, verdict: Verdict) -> None:
-    figure, axes = figure_of(1, len(verdict.answers))
+def _draw_probabilities(path: Path, evaluation: Evaluation) -> None:
+    figure, axes = figure_of(1, len(evaluation.answers))
     edges = np.linspace(0, 1, BINS + 1)
-    for (name, answers), axis in zip(verdict.answers.items(), axes, strict=True):
+    for (name, answers), axis in zip(evaluation.answers.items(), axes, strict=True):
         for counts, label in zip(answers, ("truly no", "truly yes"), strict=True):
             axis.stairs(counts / max(counts.sum(), 1), edges, fill=True, alpha=0.5, label=label)
         axis.set_title(f"{name}: probabilities told")

@@ -14,7 +14,7 @@ from torch import nn
 from cascade.core.errors import CascadeError
 from cascade.training.feed import Draw, feed
 from cascade.training.losses import Loss
-from cascade.training.monitors import Verdict
+from cascade.training.monitors import Evaluation
 
 GATE = 0.5
 """The share of the best constant answer's loss that must be come under."""
@@ -39,21 +39,23 @@ class LittleSample:
         self._count, self._criterion = count, criterion
         self._constant: float | None = None
 
-    def __call__(self, network: nn.Module) -> Verdict:
+    def __call__(self, network: nn.Module) -> Evaluation:
         """`loss`, `constant_loss` (of the best constant answer), and `score`: what share of that is gone."""
         with torch.inference_mode():
             loss = self._loss(network)
             if self._constant is None:
                 self._constant = self._best_constant(network)
-        return Verdict({"loss": loss, "constant_loss": self._constant, "score": 1 - loss / max(self._constant, 1e-9)})
+        return Evaluation(
+            {"loss": loss, "constant_loss": self._constant, "score": 1 - loss / max(self._constant, 1e-9)}
+        )
 
-    def hold(self, verdict: Verdict) -> None:
+    def hold(self, evaluation: Evaluation) -> None:
         """Let a network pass that has learned.
 
         Raises:
             CascadeError: It has not, or there is nothing in these samples to be learned.
         """
-        loss, constant = verdict.figures["loss"], verdict.figures["constant_loss"]
+        loss, constant = evaluation.figures["loss"], evaluation.figures["constant_loss"]
         if constant < 1e-3:
             text = f"one answer fits all of the {self._count} samples: nothing can be learned from them; take more"
             raise CascadeError("E_LITTLE_SAMPLE", text)

@@ -20,16 +20,18 @@ from torch import nn
 from cascade.core.config import to_json
 from cascade.core.errors import UsageError
 from cascade.core.files import OutputError, write_bytes
-from cascade.training.checkpoint import Progress
+from cascade.training.checkpoint import TrainingState
 from cascade.training.curves import draw_curves
 from cascade.training.distributed import world
 from cascade.training.examples import Example, draw_examples
-from cascade.training.monitors import Verdict, draw_epoch, draw_results, events, write_events
+from cascade.training.monitors import Evaluation, draw_epoch, draw_results, events, write_events
 
 if TYPE_CHECKING:
     from cascade.bundle import Bundle
 
 
+_RENAMED = {"planes": "slices", "beside": "add_member"}
+"""Settings of earlier versions' runs, by what they are called now."""
 _TABLES = 50_000_000
 """Bytes for tables and pictures."""
 
@@ -65,14 +67,14 @@ class Run:
         self.folder = folder
         self.state = folder / "checkpoints" / "state.safetensors"
         self._watch = watch
-        self._leads = world().leads
+        self._is_main = world().is_main
         self._start = time.monotonic()
         self._pending: list[dict[str, float | torch.Tensor]] = []
         self._steps: list[dict[str, float]] = []
         self._epochs: list[dict[str, float]] = []
         self._planned = 0
         self._events: Any = None
-        if not self._leads:
+        if not self._is_main:
             return
         if resume:
             refuse_unless_begun(folder)
@@ -96,10 +98,10 @@ class Run:
         if done >= planned and not (self.folder / "checkpoints" / "best").is_dir():
             raise UsageError(f"the run has done {done} steps already, plan.steps is {planned}; give more", "E_RESUME")
 
-    def go_back(self, progress: Progress) -> None:
+    def go_back(self, progress: TrainingState) -> None:
         """Forget what happened after a stored state: it will happen again."""
         self._start = time.monotonic() - progress.seconds
-        if not self._leads:
+        if not self._is_main:
             return
         self._epochs = cut_table(self.folder / "results.csv", progress.step)
         steps = cut_table(self.folder / "steps.csv", progress.step - 1)
@@ -124,17 +126,17 @@ class Run:
         rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         self._pending = []
         self._steps += rows
-        if self._leads:
+        if self._is_main:
             append_rows(self.folder / "steps.csv", rows)
             if self._watch is not None:
                 recent = {"loss": _mean([row["loss"] for row in rows]), "rate": rows[-1]["learning_rate"]}
                 self._watch(int(rows[-1]["step"]) + 1, planned, recent, False)
         return all(math.isfinite(row["loss"] + row["gradient_norm"]) for row in rows)
 
-    def epoch(self, step: int, verdict: Verdict) -> None:
+    def epoch(self, step: int, evaluation: Evaluation) -> None:
         """Note an evaluation in `results.csv`, and draw `results.png` and the epoch's `plots/`."""
         steps, self._steps = self._steps, []
-        if not self._leads:
+        if not self._is_main:
             return
         row: dict[str, float] = {
             "epoch": len(self._epochs) + 1,
@@ -144,17 +146,17 @@ class Run:
             "gradient_norm": _mean([one["gradient_norm"] for one in steps]),
             "not_finite": sum(not math.isfinite(one["loss"] + one["gradient_norm"]) for one in steps),
             "data_share": sum(one["data_seconds"] for one in steps) / sum(one["seconds"] for one in steps),
-            **verdict.figures,
+            **evaluation.figures,
         }
         self._epochs.append(row)
         append_rows(self.folder / "results.csv", [row])
         draw_results(self.folder / "results.png", self._epochs)
-        draw_epoch(self.folder / "plots", steps, self._epochs, verdict)
+        draw_epoch(self.folder / "plots", steps, self._epochs, evaluation)
         self._tell(row)
         if self._watch is not None:
             self._watch(step, self._planned, row, True)
 
-    def keep(self, network: nn.Module, name: str, step: int, verdict: Verdict) -> None:
+    def keep(self, network: nn.Module, name: str, step: int, evaluation: Evaluation) -> None:
         """Store weights as `checkpoints/NAME/weights.safetensors` with `state.json`, each whole or not at all.
 
         Raises:
@@ -162,13 +164,13 @@ class Run:
         """
         from safetensors.torch import save
 
-        if not self._leads:
+        if not self._is_main:
             return
         folder = self.folder / "checkpoints" / name
         tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
         write_bytes(folder / "weights.safetensors", save(tensors))
-        answers = {question: counts.tolist() for question, counts in verdict.answers.items()}
-        state = {"step": step, "figures": dict(verdict.figures), "answers": answers}
+        answers = {question: counts.tolist() for question, counts in evaluation.answers.items()}
+        state = {"step": step, "figures": dict(evaluation.figures), "answers": answers}
         write_bytes(folder / "state.json", json.dumps(state).encode())
 
     def restore(self, network: nn.Module, name: str) -> None:
@@ -184,17 +186,17 @@ class Run:
     def conclude(self) -> None:
         """Draw the curves of the best weights: ROC, precision and recall, reliability."""
         answers = {k: np.array(v, dtype=np.int64) for k, v in self._kept("best")["answers"].items()}
-        if self._leads and answers:
+        if self._is_main and answers:
             draw_curves(self.folder / "plots", answers)
 
     def show(self, examples: Iterable[Example]) -> None:
         """Draw what the best weights say of samples, as `predictions/NUMBER.png`."""
-        if self._leads:
+        if self._is_main:
             draw_examples(self.folder / "predictions", examples)
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table, whole or not at all."""
-        if self._leads and rows:
+        if self._is_main and rows:
             write_table(self.folder / name, rows)
 
     def _kept(self, name: str) -> Any:
@@ -251,7 +253,7 @@ def asked(folder: Path) -> dict[str, Any]:
         arguments = None
     if not (isinstance(arguments, dict) and {"data", "validation", "bundle"} <= arguments.keys()):
         raise UsageError(f"{folder}/args.yaml does not say what the run was asked; start a new one", "E_RESUME")
-    return arguments
+    return {_RENAMED.get(name, name): value for name, value in arguments.items()}
 
 
 def refuse_used(folder: Path) -> None:

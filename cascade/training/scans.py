@@ -38,8 +38,8 @@ def answers_of(network: nn.Module, config: EmbolusConfig, cases: Iterable[Case])
 def row_of(case: Case, answer: Findings) -> Row:
     """One scan's figures; NaN where there is nothing to measure.
 
-    `dice`, `iou`, `sensitivity` and `precision` of voxels, `lesion_f1` (clots and alarms as `cascade.metrics.score`
-    counts them), `hd95_mm`, and volumes in ml.
+    `dice`, `iou`, `sensitivity` and `precision` of voxels, `lesion_f1` (clots and false positives as
+    `cascade.metrics.score` counts them), `hd95_mm`, and volumes in ml.
     """
     told, true = answer.mask(), case.truth.mask()
     one = score(answer, case.truth)
@@ -50,7 +50,7 @@ def row_of(case: Case, answer: Findings) -> Row:
         "iou": _share(both, np.count_nonzero(told | true)),
         "sensitivity": _share(both, np.count_nonzero(true)),
         "precision": _share(both, np.count_nonzero(told)),
-        "lesion_f1": _share(2 * one.found, one.clots + one.found + one.alarms),
+        "lesion_f1": _share(2 * one.found, one.clots + one.found + one.false_positives),
         "hd95_mm": hd95(told, true, case.study.grid.spacing),
         "truth_ml": one.truth_mm3 / 1000,
         "answer_ml": one.answer_mm3 / 1000,

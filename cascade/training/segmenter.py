@@ -16,7 +16,7 @@ from cascade.datasets import entries
 from cascade.datasets.cache import prepared_case
 from cascade.datasets.case import Case, thin
 from cascade.training.augment import AugmentConfig
-from cascade.training.crops import CropConfig, Judge
+from cascade.training.crops import CropConfig, CropEvaluator
 from cascade.training.distributed import world
 from cascade.training.finish import Say, finish
 from cascade.training.imbalance import ImbalanceConfig, sampler
@@ -45,7 +45,7 @@ def train_segmenter(
     arguments: Mapping[str, Any] | None = None,
     start: Path | None = None,
     base: Bundle | None = None,
-    beside: bool = False,
+    add_member: bool = False,
     stage: EmbolusConfig = EmbolusConfig(),  # noqa: B008  # frozen
     plan: Plan = Plan(),  # noqa: B008  # frozen
     loss: LossConfig = SEGMENTATION,
@@ -68,7 +68,7 @@ def train_segmenter(
         arguments: The network's.
         start: Weights (safetensors) to begin with.
         base: The bundle that supplies the other stages and the stage's other networks.
-        beside: Keep the bundle's network of the same name, and add this one beside it; it is replaced otherwise.
+        add_member: Keep the bundle's network of the same name, and add this one beside it; it is replaced otherwise.
         stage: How studies are cut.
         plan: How long and how hard.
         loss: What is learned from; embolus and artery are its outputs.
@@ -99,7 +99,7 @@ def train_segmenter(
         start_from(network, start)
     refuse_no_room(out, network)
     base = base or Bundle(name=out.name)
-    kept = [(e, n) for e in base.stages if e.stage == "embolus" for n in e.networks if beside or n.name != net]
+    kept = [(e, n) for e in base.stages if e.stage == "embolus" for n in e.networks if add_member or n.name != net]
     others = [network for _, network in kept]
     for entry, other in kept:
         refuse_other_views(entry.config, stage, other.name)
@@ -109,15 +109,15 @@ def train_segmenter(
     learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
     ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
     drawn = sampler(learn, ensemble, crops, augment, imbalance)
-    asked = {"net": net, "beside": beside, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
+    asked = {"net": net, "add_member": add_member, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
     asked |= {"crops": crops, "augment": augment, "imbalance": imbalance}
     counts: dict[str, float] = {"cases": len(learn), "validation_cases": len(held)}
     counts["target_ratio"] = float(np.mean([target_ratio(case) for case in learn]))
     run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
-    judge = Judge(held, ensemble, workers=plan.workers, criterion=criterion) if held else None
+    judge = CropEvaluator(held, ensemble, workers=plan.workers, criterion=criterion) if held else None
     trained = fit(network, drawn, criterion, plan, run, judge)
     figures = run.figures("best")
-    if judge is not None and world().leads:
+    if judge is not None and world().is_main:
         trained = trained.to(world().device)
         run.show(judge.examples(trained))
         judged = [case for case in held if case.truth.embolus is not None]

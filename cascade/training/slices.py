@@ -21,7 +21,7 @@ from cascade.training.augment import AugmentConfig, intensity
 from cascade.training.examples import Example
 from cascade.training.feed import device_of, feed
 from cascade.training.losses import Loss, bce
-from cascade.training.monitors import Verdict, rates, tally
+from cascade.training.monitors import Evaluation, rates, tally
 
 Change = Callable[[NDArray[np.float32], str, np.random.Generator], NDArray[np.float32]]
 """Changes a slice's HU given the name of its class, without changing what is true of it."""
@@ -30,11 +30,11 @@ UNCHANGED: AugmentConfig = AugmentConfig(chance=0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Plane:
+class SliceSample:
     """One slice.
 
     Attributes:
-        hu: int16 `[y, x]`, what the stage cuts, with a margin of `PlaneConfig.margin` points.
+        hu: int16 `[y, x]`, what the stage cuts, with a margin of `SliceConfig.margin` points.
         target: float32 `[questions]`; NaN where unknown.
         kind: Where it comes from, as `Case.kind`.
         patient: Patients are drawn alike, however many slices each has.
@@ -49,7 +49,7 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class PlaneConfig:
+class SliceConfig:
     """How slices are drawn and moved.
 
     Attributes:
@@ -85,20 +85,20 @@ class PlaneConfig:
         """Refuse what no slice can be drawn by."""
         for name in ("quarter_turns", "mirror", "crop"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"planes.{name} is {getattr(self, name)}; it must be from 0 to 1", "E_PLANES")
+                raise UsageError(f"slices.{name} is {getattr(self, name)}; it must be from 0 to 1", "E_SLICES")
         for name in ("margin", "rotate_degrees", "shift"):
             if not getattr(self, name) >= 0:
-                raise UsageError(f"planes.{name} is {getattr(self, name)}; it must not be negative", "E_PLANES")
+                raise UsageError(f"slices.{name} is {getattr(self, name)}; it must not be negative", "E_SLICES")
         for name in ("scale", "density"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
-                raise UsageError(f"planes.{name} is {[low, high]}; both must be over 0, in order", "E_PLANES")
+                raise UsageError(f"slices.{name} is {[low, high]}; both must be over 0, in order", "E_SLICES")
         for name in ("shares", "kinds"):
             if any(not share >= 0 for share in getattr(self, name).values()):
-                raise UsageError(f"planes.{name} is {dict(getattr(self, name))}; none may be negative", "E_PLANES")
+                raise UsageError(f"slices.{name} is {dict(getattr(self, name))}; none may be negative", "E_SLICES")
 
 
-def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list[Plane]:
+def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list[SliceSample]:
     """A case's slices as the stage cuts them, with a margin; those of which nothing is known are left out.
 
     Args:
@@ -108,29 +108,29 @@ def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list
         most: At most so many, evenly spread over each class.
     """
     wide = type(stage)(config=replace(stage.config, size=stage.config.size + margin))
-    frames = [(f, wide.target(case.study, case.truth, f)) for f in wide.frames(case.study, case.truth)]
-    known = [(f, t) for f, t in frames if np.isfinite(t).any()]
+    patches = [(f, wide.target(case.study, case.truth, f)) for f in wide.patches(case.study, case.truth)]
+    known = [(f, t) for f, t in patches if np.isfinite(t).any()]
     step = max(len(known) / most, 1.0)
     some = [known[int(i * step)] for i in range(int(len(known) / step))]
-    bottom, height = frames[0][0].z if frames else 0, max(len(frames) and frames[-1][0].z - frames[0][0].z, 1)
+    bottom, height = patches[0][0].z if patches else 0, max(len(patches) and patches[-1][0].z - patches[0][0].z, 1)
     return [
-        Plane(
-            np.clip(np.rint(wide.cut(case.study, frame)[0]), -32768, 32767).astype(np.int16),
+        SliceSample(
+            np.clip(np.rint(wide.crop(case.study, patch)[0]), -32768, 32767).astype(np.int16),
             target,
             case.kind,
             case.patient,
-            (frame.z - bottom) / height,
+            (patch.z - bottom) / height,
         )
-        for frame, target in some
+        for patch, target in some
     ]
 
 
-class Planes:
+class SliceSampler:
     """Draws augmented slices: first the class, then the kind, then the patient, then the slice.
 
     Args:
-        planes: The pool.
-        stage: Dresses what is drawn.
+        samples: The pool.
+        stage: Preprocesses what is drawn.
         classes: Name of a slice's class from its target.
         config: How often, and how far moved.
         change: A further change of HU, before anything else.
@@ -141,17 +141,17 @@ class Planes:
 
     def __init__(
         self,
-        planes: Iterable[Plane],
+        samples: Iterable[SliceSample],
         stage: Learned,
         classes: Callable[[NDArray[np.float32]], str],
-        config: PlaneConfig,
+        config: SliceConfig,
         change: Change | None = None,
     ) -> None:
         self.stage, self.config, self.change = stage, config, change
-        self.pool: dict[str, dict[str, dict[str, list[Plane]]]] = {}
-        for plane in planes:
-            kinds = self.pool.setdefault(classes(plane.target), {})
-            kinds.setdefault(plane.kind, {}).setdefault(plane.patient, []).append(plane)
+        self.pool: dict[str, dict[str, dict[str, list[SliceSample]]]] = {}
+        for sample in samples:
+            kinds = self.pool.setdefault(classes(sample.target), {})
+            kinds.setdefault(sample.kind, {}).setdefault(sample.patient, []).append(sample)
         self.shares = {c: config.shares.get(c, 0.0) for c in self.pool if config.shares.get(c, 0.0) > 0}
         if not self.shares:
             wanted, there = (", ".join(sorted(names)) or "none" for names in (config.shares, self.pool))
@@ -164,19 +164,19 @@ class Planes:
         """A view `[channel, y, x]` and its target `[questions]`."""
         name = _choose(self.shares, rng)
         slices = self._patient(name, rng)
-        plane = slices[int(rng.integers(len(slices)))]
+        sample = slices[int(rng.integers(len(slices)))]
         other = self.config.matched.get(name)
         if other in self.pool and rng.random() < 0.5:
             those = self._patient(other, rng)
             level = those[int(rng.integers(len(those)))].level
-            plane = min(slices, key=lambda one: abs(one.level - level))
-        hu = plane.hu.astype(np.float32)
+            sample = min(slices, key=lambda one: abs(one.level - level))
+        hu = sample.hu.astype(np.float32)
         if self.change is not None:
             hu = self.change(hu, name, rng)
         hu = self._intensity(self._move(hu, rng), rng)
-        return self.stage.dress(hu[None]), plane.target
+        return self.stage.preprocess(hu[None]), sample.target
 
-    def _patient(self, name: str, rng: np.random.Generator) -> list[Plane]:
+    def _patient(self, name: str, rng: np.random.Generator) -> list[SliceSample]:
         """The slices of one class, of one patient."""
         kinds = self.pool[name]
         patients = kinds[_choose({k: self.config.kinds.get(k, 1.0) for k in kinds}, rng)]
@@ -205,29 +205,29 @@ class Planes:
         return np.asarray(intensity(hu[None], rng, self.config.augment)[0])
 
 
-class Judge:
+class SliceEvaluator:
     """Balanced accuracy and area under the ROC curve of each question on held-out slices as they are."""
 
     def __init__(
         self,
-        planes: Sequence[Plane],
+        samples: Sequence[SliceSample],
         stage: Learned,
         questions: Sequence[str],
         margin: int,
         workers: int = 0,
         criterion: Loss = bce,
     ) -> None:
-        self.planes, self.stage, self.questions, self.margin = list(planes), stage, tuple(questions), margin
+        self.samples, self.stage, self.questions, self.margin = list(samples), stage, tuple(questions), margin
         self.workers, self.criterion = workers, criterion
 
-    def __call__(self, network: nn.Module) -> Verdict:
+    def __call__(self, network: nn.Module) -> Evaluation:
         """`NAME_balanced` (at 0.5) and `NAME_auc` of each question that has both answers, and `score`, their mean.
 
         And of each question average precision (`NAME_ap`), the Brier score, and the `rates`; `f1` of all questions
         (their mean), and the loss.
         """
         logits = torch.from_numpy(self.logits(network))
-        targets = np.stack([plane.target for plane in self.planes])
+        targets = np.stack([sample.target for sample in self.samples])
         told = torch.sigmoid(logits)
         answers = dict(zip(self.questions, tally(told, torch.from_numpy(targets)).numpy(), strict=True))
         scores: dict[str, float] = {}
@@ -244,21 +244,21 @@ class Judge:
         figures["f1"] = float(np.mean([figures[f"{name}_f1"] for name in answers]))
         figures["loss"] = float(self.criterion(logits, torch.from_numpy(targets)))
         score = float(np.mean(list(scores.values()))) if scores else 0.0
-        return Verdict({**scores, "score": score, **figures}, answers)
+        return Evaluation({**scores, "score": score, **figures}, answers)
 
     def logits(self, network: nn.Module, batch: int = 16) -> NDArray[np.float32]:
         """What the network says of each slice, `[n, questions]`."""
         device = device_of(network)
         out: list[torch.Tensor] = []
         with torch.inference_mode():
-            for views, _ in feed(self._draw, range(len(self.planes)), batch, self.workers, device):
+            for views, _ in feed(self._draw, range(len(self.samples)), batch, self.workers, device):
                 out.append(network(views).float())
         logits: NDArray[np.float32] = torch.cat(out).cpu().numpy()
         return logits
 
     def examples(self, network: nn.Module, most: int = 6) -> list[Example]:
         """What a network says of some slices, evenly spread."""
-        some = list(range(0, len(self.planes), max(len(self.planes) // most, 1)))[:most]
+        some = list(range(0, len(self.samples), max(len(self.samples) // most, 1)))[:most]
         examples = []
         for i in some:
             view, target = self._draw(i)
@@ -270,9 +270,9 @@ class Judge:
         return examples
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        plane, rim = self.planes[index], self.margin // 2
-        inner = plane.hu[rim : plane.hu.shape[0] - rim, rim : plane.hu.shape[1] - rim].astype(np.float32)
-        return self.stage.dress(inner[None]), plane.target
+        sample, rim = self.samples[index], self.margin // 2
+        inner = sample.hu[rim : sample.hu.shape[0] - rim, rim : sample.hu.shape[1] - rim].astype(np.float32)
+        return self.stage.preprocess(inner[None]), sample.target
 
 
 def balanced_accuracy(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:

@@ -23,7 +23,7 @@ _FILES = {
     "labels": "embolus.nii.gz",
     "embolus": "embolus_probability.nii.gz",
     "arteries": "arteries.nii.gz",
-    "spread": "spread.nii.gz",
+    "std": "std.nii.gz",
 }
 
 

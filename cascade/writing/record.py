@@ -16,7 +16,7 @@ from cascade.core.study import Note
 
 FORMAT = "pe-cascade findings 1"
 DECIMALS = 6
-MAPS = ("embolus", "labels", "arteries", "spread")
+MAPS = ("embolus", "labels", "arteries", "std")
 # Parts of the provenance that have a place of their own: in the file's "study", and at its top.
 _STUDY = {"id": "study", "series": "series", "facts": "facts"}
 _TOP = ("candidates", "bundle", "version")

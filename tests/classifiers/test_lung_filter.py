@@ -20,8 +20,8 @@ def dark_share(batch: NDArray[np.float32]) -> NDArray[np.float32]:
 def perfect(stage: LungFilter) -> Findings:
     study = chest()
     known = truth(study)
-    return stage.record(
-        study, Findings(study.grid), [(f, stage.target(study, known, f)) for f in stage.frames(study, known)]
+    return stage.postprocess(
+        study, Findings(study.grid), [(f, stage.target(study, known, f)) for f in stage.patches(study, known)]
     )
 
 
@@ -45,7 +45,7 @@ def test_a_perfect_network_on_every_second_slice_errs_at_the_edges_only() -> Non
 
 def test_all_slices_are_looked_at_by_default() -> None:
     study = chest()
-    assert [f.z for f in LungFilter().frames(study, Findings(study.grid))] == list(range(24))
+    assert [f.z for f in LungFilter().patches(study, Findings(study.grid))] == list(range(24))
 
 
 def test_a_single_slice_is_a_study() -> None:
@@ -57,8 +57,8 @@ def test_a_single_slice_is_a_study() -> None:
 
 def test_what_the_truth_does_not_know_is_not_trained_on() -> None:
     study, stage = chest(), LungFilter()
-    frame = stage.frames(study, Findings(study.grid))[0]
-    assert np.isnan(stage.target(study, Findings(study.grid), frame)).all()
+    patch = stage.patches(study, Findings(study.grid))[0]
+    assert np.isnan(stage.target(study, Findings(study.grid), patch)).all()
 
 
 def test_air_cropped_away_gives_the_same_pictures() -> None:

@@ -33,8 +33,8 @@ def test_a_perfect_network_gives_the_truth_back_on_the_lung_slices() -> None:
     known = truth(study)
     assert known.slices is not None
     before = Findings(study.grid, slices=seen_by_filter(known.slices.lung))
-    frames = stage.frames(study, before)
-    found = stage.record(study, before, [(f, stage.target(study, known, f)) for f in frames]).slices
+    patches = stage.patches(study, before)
+    found = stage.postprocess(study, before, [(f, stage.target(study, known, f)) for f in patches]).slices
     assert found is not None
     lung = known.slices.lung > 0.5
     assert np.array_equal(found.pe_siamese[lung], known.slices.pe_siamese[lung])
@@ -45,7 +45,7 @@ def test_every_lung_slice_has_a_score_when_only_some_were_looked_at() -> None:
     study, stage = chest(), Siamese(net_of(brightness), SiameseConfig(stride_mm=5.0))
     lung = np.array([6 <= z < 18 for z in range(24)], np.float32)
     before = Findings(study.grid, slices=seen_by_filter(lung))
-    assert len(stage.frames(study, before)) == 6
+    assert len(stage.patches(study, before)) == 6
     found = stage(study, before).slices
     assert found is not None
     assert np.array_equal(np.isfinite(found.pe_siamese), lung > 0.5)
@@ -62,7 +62,7 @@ def test_all_slices_are_scored_when_the_filter_was_left_out() -> None:
 def test_a_study_without_lung_slices_is_not_looked_at() -> None:
     study, before = chest(), with_lungs(np.zeros(24, np.float32))
     stage = Siamese(net_of(brightness))
-    assert stage.frames(study, before) == []
+    assert stage.patches(study, before) == []
     found = stage(study, before).slices
     assert found is not None
     assert np.isnan(found.pe_siamese).all()
@@ -78,14 +78,14 @@ def test_a_single_slice_is_scored() -> None:
 def test_top_slices_keep_the_order_along_z() -> None:
     lung = np.linspace(0.6, 1, 24, dtype=np.float32)[np.random.default_rng(0).permutation(24)]
     stage = Siamese(config=SiameseConfig(stride_mm=0.0, top_slices=7))
-    z = [f.z for f in stage.frames(chest(), with_lungs(lung))]
+    z = [f.z for f in stage.patches(chest(), with_lungs(lung))]
     assert z == sorted(z)
     assert set(z) == set(np.argsort(lung)[-7:].tolist())
 
 
 def test_top_slices_spread_ties_evenly_along_z() -> None:
     stage = Siamese(config=SiameseConfig(stride_mm=0.0, top_slices=6))
-    z = [f.z for f in stage.frames(chest(), with_lungs(np.ones(24, np.float32)))]
+    z = [f.z for f in stage.patches(chest(), with_lungs(np.ones(24, np.float32)))]
     assert z == [2, 6, 10, 14, 18, 22]
 
 
@@ -109,8 +109,8 @@ def test_pictures_lie_around_the_lung_region() -> None:
     study = chest()
     boxes = np.full((24, 2, 4), np.nan, np.float32)
     found = Findings(study.grid, lungs=Lungs(boxes, Box(6, 18, 20, 60, 10, 50)))
-    frame = Siamese().frames(study, found)[0]
-    middle = [start + step * 112 for start, step in zip((frame.y, frame.x), frame.step, strict=True)]
+    patch = Siamese().patches(study, found)[0]
+    middle = [start + step * 112 for start, step in zip((patch.y, patch.x), patch.step, strict=True)]
     assert np.abs(np.array(middle) - [39.5, 29.5]).max() < 0.5
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cascade.cli.bench.accuracy import numbers
 from cascade.cli.main import main
-from cascade.cli.options import existing, formats, stem
+from cascade.cli.options import existing, output_formats, stem
 from cascade.cli.overrides import override, parsed
 from cascade.cli.simulate import MOST_EMBOLI, anatomies, emboli_range, patient_of
 from cascade.cli.train.training import new_run
@@ -16,12 +16,12 @@ from cascade.simulation.config import LIMITS
 
 
 def test_output_types_always_hold_json():
-    assert formats("csv, NIFTI") == ("json", "csv", "nifti")
+    assert output_formats("csv, NIFTI") == ("json", "csv", "nifti")
 
 
 def test_a_wrong_output_type_is_answered_with_the_nearest():
-    with pytest.raises(UsageError, match="'nifty' in --ot; did you mean 'nifti'"):
-        formats("json,nifty")
+    with pytest.raises(UsageError, match="'nifty' in --formats; did you mean 'nifti'"):
+        output_formats("json,nifty")
 
 
 def test_a_study_is_called_after_its_file_without_endings():

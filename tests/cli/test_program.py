@@ -75,11 +75,11 @@ def test_a_wrong_call_exits_2_and_prints_nothing_on_stdout(arguments: list[str],
         ("segmenter --data /d/a=b", "segmenter --data /d/a=b"),
         ("segmenter -q a=1 b.c=2 --data A", "segmenter a=1 b.c=2 -q --data A"),
         ("segmenter a=1 --out=RUN b=2 --data A", "segmenter a=1 b=2 --out=RUN --data A"),
-        ("segmenter --beside a=1 --data A b=2", "segmenter a=1 b=2 --beside --data A"),
+        ("segmenter --add-member a=1 --data A b=2", "segmenter a=1 b=2 --add-member --data A"),
     ],
 )
 def test_settings_may_stand_behind_an_option_of_many_values(given: str, meant: str):
-    assert settings_first(given.split(), {"-q", "--beside"}) == meant.split()
+    assert settings_first(given.split(), {"-q", "--add-member"}) == meant.split()
 
 
 def test_a_setting_behind_the_data_is_not_taken_for_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -41,7 +41,7 @@ def test_an_answer_is_whole_and_a_pipe_hears_nothing(study: Path, bundle: Path, 
 
 
 def test_json_prints_the_findings_and_nothing_else(study: Path, bundle: Path, tmp_path: Path, capsys: CAPSYS):
-    assert run(study, "-o", tmp_path / "out", "--bundle", bundle, "--json", "--ot", "json") == 0
+    assert run(study, "-o", tmp_path / "out", "--bundle", bundle, "--json", "--formats", "json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((tmp_path / "out" / "findings.json").read_text())
     assert not (tmp_path / "out" / "report.html").exists()
@@ -65,7 +65,7 @@ def test_two_runs_of_a_study_differ_in_run_json_only(study: Path, bundle: Path, 
 
 def test_earlier_results_are_replaced_whole(study: Path, bundle: Path, tmp_path: Path):
     assert run(study, "-o", tmp_path / "out", "--bundle", bundle) == 0
-    assert run(study, "-o", tmp_path / "out", "--bundle", bundle, "--ot", "json") == 0
+    assert run(study, "-o", tmp_path / "out", "--bundle", bundle, "--formats", "json") == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"findings.json", "run.json", "DONE"}
 
 

@@ -74,17 +74,20 @@ def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--arteries", "{0}"], "name it with --onto STUDY"),
-        (["--onto", "{0}", "--anatomy", "{0}"], "leave --anatomy out"),
-        (["--onto", "{0}", "--emboli", "0"], "leave --emboli 0 out"),
-        (["--bundle", "{0}"], "name it with --onto STUDY"),
-        (["--onto", "{0}", "--arteries", "{0}", "--bundle", "{0}"], "leave --bundle out"),
-        (["--onto", "{0}", "--workers", "2"], "leave --workers out"),
-        (["--onto", "{0}", "--split", "train"], "--split train chooses among label maps"),
+        (["--arteries", "{0}"], "name it with --paint-into STUDY"),
+        (["--paint-into", "{0}", "--anatomy", "{0}"], "leave --anatomy out"),
+        (["--paint-into", "{0}", "--emboli", "0"], "leave --emboli 0 out"),
+        (["--bundle", "{0}"], "name it with --paint-into STUDY"),
+        (["--paint-into", "{0}", "--arteries", "{0}", "--bundle", "{0}"], "leave --bundle out"),
+        (["--paint-into", "{0}", "--workers", "2"], "leave --workers out"),
+        (["--paint-into", "{0}", "--split", "train"], "--split train chooses among label maps"),
         (["--split", "train"], "name their folder by --anatomy"),
         (["--split", "train", "--anatomy", "{0}"], "name their folder by --anatomy"),
-        (["--onto", "{0}", "simulation.noise_hu=[10,20]"], "simulation.noise_hu would change nothing; leave it out"),
-        (["--onto", "{0}", "simulation.emboli=[0,0]"], "--onto paints at least one embolus"),
+        (
+            ["--paint-into", "{0}", "simulation.noise_hu=[10,20]"],
+            "simulation.noise_hu would change nothing; leave it out",
+        ),
+        (["--paint-into", "{0}", "simulation.emboli=[0,0]"], "--paint-into paints at least one embolus"),
         (["--emboli", "3", "simulation.emboli=[5,5]"], "--emboli and simulation.emboli both say"),
         (["--emboli", "0", "simulation.positive=1"], "--emboli and simulation.positive both say"),
     ],
@@ -116,7 +119,10 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_clots_are_painted_into_a_scan_that_is_one_file(scan: tuple[Path, Path], tmp_path: Path):
     ct, arteries = scan
     out = tmp_path / "set"
-    assert main(["simulate", "-o", str(out), "--onto", str(ct), "--arteries", str(arteries), "--format", "nifti"]) == 0
+    assert (
+        main(["simulate", "-o", str(out), "--paint-into", str(ct), "--arteries", str(arteries), "--format", "nifti"])
+        == 0
+    )
     before, after = read(ct), read(out / "seed-00000" / "ct.nii.gz")
     clots = load_findings(out / "seed-00000" / "truth").mask()
     assert clots.any()
@@ -132,7 +138,7 @@ def test_outlines_beside_a_scan_are_never_passed_over(
         write_dicom(read(scan[0]), tmp_path / patient / "ct")
         (tmp_path / patient / "embolus.nii.gz").touch()
     for onto, told in ((tmp_path / "a" / "ct", "name the folder that holds both"), (tmp_path, "several studies")):
-        assert main(["simulate", "-o", str(tmp_path / "set"), "--onto", str(onto)]) == 2
+        assert main(["simulate", "-o", str(tmp_path / "set"), "--paint-into", str(onto)]) == 2
         assert told in capsys.readouterr().err
         assert not (tmp_path / "set").exists()
 

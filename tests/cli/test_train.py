@@ -14,8 +14,8 @@ import segmenters
 from cascade.cli.overrides import changed, from_file
 from cascade.cli.train.classifier import Classifier
 from cascade.cli.train.detector import Detector
-from cascade.cli.train.segmenter import Segmenter
 from cascade.cli.train.main import main
+from cascade.cli.train.segmenter import Segmenter
 from cascade.core.errors import UsageError
 from cascade.training.losses import SEGMENTATION
 from cascade.training.plan import Plan
@@ -83,7 +83,7 @@ def test_a_file_of_settings_that_says_something_else_is_refused(tmp_path: Path, 
         (["segmenter", "loss.terms={dise: 1}"], "did you mean 'dice'"),
         (["segmenter", "crops.size=[50,48]"], "multiples of 16"),
         (["segmenter", "plan.learning_rate=0"], r"plan\.learning_rate is 0"),
-        (["classifier", "planes.crop=2"], r"planes\.crop is 2"),
+        (["classifier", "slices.crop=2"], r"planes\.crop is 2"),
         (["detector", "training.epochs=0"], r"training\.epochs is 0"),
         (["detector"], "give --validation FOLDER"),
         (["segmenter", "plan.precision=fp16"], r"plan\.precision must be one of"),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade.core.grid import Box, Grid, Order
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.study import Study
 from cascade.core.windows import AIR_HU
 
@@ -61,21 +61,21 @@ def test_slices_further_apart_than_the_stride_are_all_chosen() -> None:
 def test_cropping_air_away_does_not_move_a_frame_in_the_patient(top: int, left: int) -> None:
     whole = Grid.simple((1, 100, 100), (1.0, 0.7, 0.8), (-40.0, -33.0, 0.0))
     part = Grid.simple((1, 100 - top, 100 - left), (1.0, 0.7, 0.8), (-40.0 + 0.8 * left, -33.0 + 0.7 * top, 0.0))
-    a = whole.frame(0, (60.0, 55.0), 1.25, (32, 48))
-    b = part.frame(0, (60.0 - top, 55.0 - left), 1.25, (32, 48))
+    a = whole.patch(0, (60.0, 55.0), 1.25, (32, 48))
+    b = part.patch(0, (60.0 - top, 55.0 - left), 1.25, (32, 48))
     assert np.allclose((a.y, a.x), (b.y + top, b.x + left), atol=1e-6)
 
 
 def test_a_frame_reads_a_plane_where_it_says() -> None:
     rows, columns = np.mgrid[0:50, 0:60].astype(np.float32)
-    frame = Frame(0, 10.0, 5.5, (1.0, 1.0), (8, 9))
-    assert np.allclose(frame.cut(rows), 10 + np.arange(8)[:, None] + np.zeros(9), atol=1e-4)
-    assert np.allclose(frame.cut(columns), 5.5 + np.arange(9)[None, :] + np.zeros((8, 1)), atol=1e-4)
+    patch = Patch(0, 10.0, 5.5, (1.0, 1.0), (8, 9))
+    assert np.allclose(patch.crop(rows), 10 + np.arange(8)[:, None] + np.zeros(9), atol=1e-4)
+    assert np.allclose(patch.crop(columns), 5.5 + np.arange(9)[None, :] + np.zeros((8, 1)), atol=1e-4)
 
 
 def test_a_frame_beyond_the_plane_sees_air() -> None:
-    frame = Frame(0, -20.0, -20.0, (1.0, 1.0), (10, 10))
-    assert (frame.cut(np.zeros((30, 30), np.int16)) == AIR_HU).all()
+    patch = Patch(0, -20.0, -20.0, (1.0, 1.0), (10, 10))
+    assert (patch.crop(np.zeros((30, 30), np.int16)) == AIR_HU).all()
 
 
 @settings(max_examples=25)
@@ -84,14 +84,14 @@ def test_pasting_brings_a_cut_back_to_its_voxels(first: float, step: float) -> N
     rows, columns = np.mgrid[0:80, 0:80].astype(np.float32)
     smooth = np.sin(rows / 15) + np.cos(columns / 12)
     size = (int(90 / step) + 4, int(90 / step) + 4)
-    frame = Frame(0, first - 4, first - 4, (step, step), size)
-    back = frame.paste(frame.cut(smooth), (10, 70), (10, 70))
+    patch = Patch(0, first - 4, first - 4, (step, step), size)
+    back = patch.paste(patch.crop(smooth), (10, 70), (10, 70))
     assert np.abs(back - smooth[10:70, 10:70]).max() < 0.1
 
 
 def test_coarse_frames_average_noise_away() -> None:
     noise = np.random.default_rng(0).normal(0, 100, (200, 200)).astype(np.float32)
-    assert Frame(0, 0.0, 0.0, (3.0, 3.0), (60, 60)).cut(noise).std() < 50
+    assert Patch(0, 0.0, 0.0, (3.0, 3.0), (60, 60)).crop(noise).std() < 50
 
 
 @given(st.floats(0.5, 4.0), st.integers(0, 39))

@@ -36,8 +36,8 @@ def test_rsna_slices_go_by_position_and_unknown_exams_stay_unknown(tmp_path: Pat
     assert unknown.truth.slices is None
     assert unknown.truth.embolus is None
     stage = LungFilter()
-    frame = stage.frames(unknown.study, unknown.truth)[0]
-    assert np.isnan(stage.target(unknown.study, unknown.truth, frame)[1])
+    patch = stage.patches(unknown.study, unknown.truth)[0]
+    assert np.isnan(stage.target(unknown.study, unknown.truth, patch)[1])
     assert [case.patient for case in (positive, negative, unknown)] == ["aaa", "bbb", "ccc"]
 
 

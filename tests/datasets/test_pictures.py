@@ -90,8 +90,8 @@ def test_without_distances_the_study_says_that_they_are_assumed(tmp_path: Path):
     (back,) = open_cases(tmp_path)
     assert {note.code for note in back.study.warnings} == {"W_SPACING_ASSUMED", "W_WINDOWED"}
     for stage in (LungFilter(), Siamese()):
-        frames = stage.frames(back.study, back.truth)
-        assert np.isfinite([stage.target(back.study, back.truth, f)[-1] for f in frames]).all()
+        patches = stage.patches(back.study, back.truth)
+        assert np.isfinite([stage.target(back.study, back.truth, f)[-1] for f in patches]).all()
 
 
 def test_an_exam_of_which_nothing_is_known_teaches_nothing(tmp_path: Path):

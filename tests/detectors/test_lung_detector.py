@@ -26,7 +26,7 @@ def told(study: Study, truth: Findings, config: LungDetectorConfig | None = None
     """What the stage makes of a perfect network."""
     stage = LungDetector(config=config)
     empty = Findings(study.grid)
-    return stage.record(study, empty, [(f, stage.target(study, truth, f)) for f in stage.frames(study, empty)])
+    return stage.postprocess(study, empty, [(f, stage.target(study, truth, f)) for f in stage.patches(study, empty)])
 
 
 def test_a_perfect_network_makes_a_perfect_stage() -> None:
@@ -90,7 +90,7 @@ def test_frames_do_not_move_when_air_is_cropped_away() -> None:
     box = Box(0, study.hu.shape[0], 7, study.hu.shape[1] - 3, 4, study.hu.shape[2] - 9)
     part = cropped(study, box)
     stage, empty = LungDetector(), Findings(study.grid)
-    whole, small = stage.frames(study, empty), stage.frames(part, Findings(part.grid))
+    whole, small = stage.patches(study, empty), stage.patches(part, Findings(part.grid))
     assert len(whole) == len(small)
     assert np.allclose([(f.z, f.y, f.x) for f in whole], [(f.z, f.y + box.y0, f.x + box.x0) for f in small])
 
@@ -113,7 +113,7 @@ def test_cropping_air_does_not_move_the_region() -> None:
 def test_an_unknown_truth_is_no_target() -> None:
     study, _ = chest()
     stage, empty = LungDetector(), Findings(study.grid)
-    assert np.isnan(stage.target(study, empty, stage.frames(study, empty)[0])).all()
+    assert np.isnan(stage.target(study, empty, stage.patches(study, empty)[0])).all()
 
 
 def test_a_stage_without_networks_says_so() -> None:

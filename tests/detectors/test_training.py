@@ -24,13 +24,13 @@ SMALL = LungDetectorConfig(size=64, pixel_mm=8.0)
 def test_plain_pictures_are_what_the_stage_sees_with_the_truth_as_boxes() -> None:
     study, truth = chest()
     stage = LungDetector(config=SMALL)
-    frames = {f.z: f for f in stage.frames(study, truth)}
+    patches = {f.z: f for f in stage.patches(study, truth)}
     made = list(plain(study, None, SMALL, stride_mm=SMALL.stride_mm))
-    shown = [f for f in frames.values() if np.isfinite(stage.cut(study, f)).all()]
+    shown = [f for f in patches.values() if np.isfinite(stage.crop(study, f)).all()]
     assert len(made) <= len(shown)
-    middle = frames[sorted(frames)[len(frames) // 2]]
+    middle = patches[sorted(patches)[len(patches) // 2]]
     rows = stage.target(study, truth, middle)
-    same = [p for p in made if np.allclose(p.hu, stage.cut(study, middle)[0], atol=1e-3)]
+    same = [p for p in made if np.allclose(p.hu, stage.crop(study, middle)[0], atol=1e-3)]
     assert len(same) == 1
     for label, *box in same[0].boxes:
         assert np.abs(np.array(box) - rows[label, :4]).max() <= 1.5
@@ -62,7 +62,7 @@ def test_written_pictures_are_read_back_in_the_order_of_the_windows(tmp_path: Pa
     counts = write_pictures([(study, None)], [(study, None)], tmp_path, SMALL, DetectorTraining(looks=1, stride_mm=40))
     assert counts["pictures_train"] > 0
     picture = next(iter(plain(study, None, SMALL, 40)))
-    view = LungDetector(config=SMALL).dress(picture.hu[None])
+    view = LungDetector(config=SMALL).preprocess(picture.hu[None])
     read = cv2.imread(str(tmp_path / "images" / "val" / "000000.png"))[..., ::-1].transpose(2, 0, 1)
     assert np.abs(read / 255 - view).max() <= 0.5 / 255 + 1e-6
 

@@ -11,7 +11,7 @@ from cascade.core.findings import Exam, Field, Findings, Slices
 from cascade.core.study import Study
 from cascade.core.truth import is_positive
 from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
-from cascade.fusion.fit import ALARMS, Case, Measured, is_judged, kept_from, operating_points, worth
+from cascade.fusion.fit import FALSE_POSITIVES, Case, Measured, is_judged, kept_from, operating_points, worth
 from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
 
@@ -20,7 +20,7 @@ CLEAR, CLEAR_TRUTH = chest([])
 
 
 def cases(count: int = 12, seed: int = 0) -> list[Case]:
-    """Exams whose emboli are found with varying surety, with false alarms outside the arteries."""
+    """Exams whose emboli are found with varying surety, with false positives outside the arteries."""
     rng = np.random.default_rng(seed)
     made: list[Case] = []
     for i in range(count):
@@ -77,11 +77,11 @@ def test_operating_points_are_in_order_with_their_figures(fitted: FusionParamete
     assert "6 with, 6 without embolism" in points["rule_out"].measured_on
 
 
-def measured(found: float, alarms: Sequence[float] = (0.0,) * 6) -> list[Measured]:
+def measured(found: float, false_positives: Sequence[float] = (0.0,) * 6) -> list[Measured]:
     """Exams with a clot of 1 ml, of which a share is marked; and without, in which so many mm3 are. Both look alike."""
     inputs = np.array([[6.0, 3.0, 2.0, 0.9, 1.0, 0.0, -0.1]])
     some = []
-    for alarm in alarms:
+    for alarm in false_positives:
         hit = np.array([1000.0 * found])
         some.append(Measured(TRUTH, True, inputs, hit, np.array([True]), hit, 1000.0))
         marked = np.array([alarm] if alarm else [])
@@ -100,7 +100,7 @@ def test_lesions_are_kept_down_to_so_many_alarms_an_exam() -> None:
     clear = Measured(CLEAR_TRUTH, False, np.zeros((2, 7)), np.full(2, 50.0), np.zeros(2, bool), np.zeros(2))
     odds = [np.array([-2.0, 0.1 * i]) for i in range(20)]
     threshold = kept_from([clear] * 20, odds)
-    assert sum(int((1 / (1 + np.exp(-some)) >= threshold).sum()) for some in odds) == int(20 * ALARMS)
+    assert sum(int((1 / (1 + np.exp(-some)) >= threshold).sum()) for some in odds) == int(20 * FALSE_POSITIVES)
     told = replace(clear, positive=True, true=None, hit_mm3=None)
     assert kept_from([clear] * 20 + [told] * 20, odds + [np.full(2, 9.0)] * 20) == threshold
     assert kept_from([clear] * 20, [np.zeros(2)] * 20) > 0.5

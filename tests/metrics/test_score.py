@@ -27,7 +27,7 @@ SPECK = Box(5, 6, 9, 10, 9, 10)  # 8 mm3
 
 def test_the_truth_itself_scores_one():
     result = score(believe(CLOT), believe(CLOT))
-    assert (result.dice, result.clots, result.found, result.alarms) == (1.0, 1, 1, 0)
+    assert (result.dice, result.clots, result.found, result.false_positives) == (1.0, 1, 1, 0)
 
 
 def test_half_of_a_clot_scores_two_thirds_and_counts_as_found():
@@ -49,21 +49,21 @@ def test_dice_of_two_empty_masks_is_undefined():
 
 def test_an_alarm_in_a_negative_study_scores_zero_not_one():
     result = score(believe(ELSEWHERE), believe())
-    assert (result.dice, result.alarms) == (0.0, 1)
-    assert result.alarm_mm3 == pytest.approx(64.0)
+    assert (result.dice, result.false_positives) == (0.0, 1)
+    assert result.false_positive_mm3 == pytest.approx(64.0)
 
 
 def test_a_positive_exam_that_nobody_outlined_is_positive_and_says_nothing_of_clots_and_alarms():
     result = score(believe(ELSEWHERE), Findings(GRID, exam=Exam("positive")))
     assert result.positive
     assert not result.outlined
-    assert (result.dice, result.clots, result.alarms) == (None, 0, 0)
+    assert (result.dice, result.clots, result.false_positives) == (None, 0, 0)
 
 
 def test_in_a_negative_exam_without_a_mask_every_lesion_is_an_alarm():
     result = score(believe(ELSEWHERE), Findings(GRID, exam=Exam("negative")))
     assert result.outlined
-    assert (result.positive, result.alarms) == (False, 1)
+    assert (result.positive, result.false_positives) == (False, 1)
 
 
 def test_a_truth_that_does_not_say_is_refused_rather_than_called_negative():
@@ -73,11 +73,11 @@ def test_a_truth_that_does_not_say_is_refused_rather_than_called_negative():
 
 def test_a_lesion_that_touches_a_clot_is_no_alarm():
     result = score(believe(CLOT, ELSEWHERE), believe(CLOT))
-    assert (result.found, result.alarms) == (1, 1)
+    assert (result.found, result.false_positives) == (1, 1)
 
 
 def test_specks_under_40_mm3_are_no_alarms():
-    assert score(believe(SPECK), believe()).alarms == 0
+    assert score(believe(SPECK), believe()).false_positives == 0
 
 
 def test_specks_under_30_mm3_are_no_clots_to_be_found():
@@ -91,7 +91,7 @@ def test_lesions_of_findings_without_numbers_are_components_of_the_mask():
     probability[ELSEWHERE.slices] = 200
     answer = Findings(GRID, embolus=Field(probability, ALL))
     result = score(answer, believe(CLOT))
-    assert (result.found, result.alarms) == (1, 1)
+    assert (result.found, result.false_positives) == (1, 1)
 
 
 def test_an_abstention_has_no_probability_and_is_ranked_in_the_middle():

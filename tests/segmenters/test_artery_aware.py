@@ -73,8 +73,8 @@ def test_the_stage_runs_it_beside_a_network_of_fewer_slices() -> None:
     )
     found = stage(study, Findings(study.grid, lungs=truth.lungs))
     assert found.embolus is not None
-    assert found.spread is not None
-    assert (found.spread.values > 0).all()
+    assert found.std is not None
+    assert (found.std.values > 0).all()
 
 
 def test_a_stage_that_cuts_fewer_slices_than_it_looks_at_is_told_what_to_set() -> None:

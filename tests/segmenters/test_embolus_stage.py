@@ -31,7 +31,7 @@ def study_with_ball(spacing: tuple[float, float, float] = (1.5, 0.8, 0.8)) -> tu
 
 def perfect(stage: EmbolusEnsemble, study: Study, truth: Findings) -> Findings:
     before = Findings(study.grid, lungs=truth.lungs)
-    return stage.record(study, before, ((f, stage.target(study, truth, f)) for f in stage.frames(study, before)))
+    return stage.postprocess(study, before, ((f, stage.target(study, truth, f)) for f in stage.patches(study, before)))
 
 
 @pytest.mark.parametrize("spacing", [(0.7, 0.6, 0.6), (1.5, 0.8, 0.8), (3.0, 0.95, 0.95)])
@@ -45,8 +45,8 @@ def test_a_perfect_network_gives_the_mask_back(spacing: tuple[float, float, floa
 def test_tiles_cover_the_region_whatever_its_size() -> None:
     study, truth = study_with_ball()
     stage = EmbolusEnsemble(config=replace(SMALL, tile=(16, 16), overlap=4))
-    ones = ((frame, np.ones((3, *frame.size), np.float32)) for frame in stage.frames(study, truth))
-    found = stage.record(study, Findings(study.grid, lungs=truth.lungs), ones)
+    ones = ((patch, np.ones((3, *patch.size), np.float32)) for patch in stage.patches(study, truth))
+    found = stage.postprocess(study, Findings(study.grid, lungs=truth.lungs), ones)
     assert found.embolus is not None
     assert (found.embolus.values == 255).all()
 
@@ -66,7 +66,7 @@ def test_where_lungs_are_unknown_the_whole_study_is_searched() -> None:
 def test_an_unknown_artery_is_a_target_that_is_not_a_number() -> None:
     study, truth = study_with_ball()
     stage = EmbolusEnsemble(config=SMALL)
-    target = stage.target(study, replace(truth, arteries=None), stage.frames(study, truth)[0])
+    target = stage.target(study, replace(truth, arteries=None), stage.patches(study, truth)[0])
     assert np.isnan(target[1]).all()
     assert np.isfinite(target[0]).all()
 

@@ -9,7 +9,7 @@ from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box, Grid
 from cascade.core.study import Study
 from cascade.simulation import PhantomError, Simulation
-from cascade.simulation.paint_into import find_arteries, paint_onto
+from cascade.simulation.paint_into import find_arteries, paint_into
 
 
 def scan() -> tuple[Study, Field]:
@@ -28,7 +28,7 @@ def scan() -> tuple[Study, Field]:
 
 def test_a_painted_clot_is_dark_lies_in_the_artery_and_leaves_the_rest_as_it_was() -> None:
     study, arteries = scan()
-    painted, truth = paint_onto(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
+    painted, truth = paint_into(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
     clot = truth.mask()
     assert clot.any()
     assert arteries.values[clot].mean() > 0.95 * 255
@@ -44,7 +44,7 @@ def test_painted_clots_keep_away_from_outlined_ones_and_the_truth_holds_both() -
     drawn[26:34, 36:44, 20:50] = 255
     known = Findings(study.grid, embolus=Field(drawn, arteries.box))
     found = find_arteries(study, arteries, known.embolus)
-    painted, truth = paint_onto(study, known, found, Simulation(), 3)
+    painted, truth = paint_into(study, known, found, Simulation(), 3)
     assert truth.mask()[drawn > 0].all()
     assert np.array_equal(painted.hu[drawn > 0], study.hu[drawn > 0])
     new = truth.mask() & (drawn == 0)
@@ -62,7 +62,7 @@ def test_a_readers_outlines_of_more_pieces_than_a_byte_counts_are_kept_apart() -
     specks[2:54:4, 2:110:5, 2:30:9] = 255
     assert np.count_nonzero(specks) > 600
     known = Findings(study.grid, embolus=Field(specks, arteries.box))
-    _, truth = paint_onto(study, known, find_arteries(study, arteries), Simulation(emboli=(1, 1)), 3)
+    _, truth = paint_into(study, known, find_arteries(study, arteries), Simulation(emboli=(1, 1)), 3)
     assert len(truth.lesions or ()) > np.count_nonzero(specks)
     numbers = np.unique(truth.lesion_mask())
     assert numbers.tolist() == list(range(len(truth.lesions or ()) + 1))
@@ -70,7 +70,7 @@ def test_a_readers_outlines_of_more_pieces_than_a_byte_counts_are_kept_apart() -
 
 def test_the_lesions_of_a_painted_scan_are_listed_with_their_volume() -> None:
     study, arteries = scan()
-    _, truth = paint_onto(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
+    _, truth = paint_into(study, Findings(study.grid), find_arteries(study, arteries), Simulation(), 3)
     assert truth.lesions
     assert sum(lesion.voxels for lesion in truth.lesions) == np.count_nonzero(truth.lesion_mask())
 
@@ -80,7 +80,7 @@ def test_clots_that_touch_take_the_blood_at_their_rims_away_once() -> None:
     found = find_arteries(study, arteries)
     many = Simulation(emboli=(15, 15), burden_ml=(20.0, 60.0))
     for seed in range(4):
-        painted, truth = paint_onto(study, Findings(study.grid), found, many, seed)
+        painted, truth = paint_into(study, Findings(study.grid), found, many, seed)
         assert len(truth.lesions or ()) > 2
         # 40 HU and ten deviations of the noise; what was taken away twice is darker than fat.
         assert painted.hu.min() > -100
@@ -90,7 +90,7 @@ def test_clots_that_touch_take_the_blood_at_their_rims_away_once() -> None:
 def test_the_same_seed_paints_the_same_clots() -> None:
     study, arteries = scan()
     found = find_arteries(study, arteries)
-    first, second = (paint_onto(study, Findings(study.grid), found, Simulation(), 5)[0] for _ in range(2))
+    first, second = (paint_into(study, Findings(study.grid), found, Simulation(), 5)[0] for _ in range(2))
     assert np.array_equal(first.hu, second.hu)
 
 

@@ -14,13 +14,13 @@ from cascade.training import negatives
 from cascade.training.classifier import (
     class_of,
     filled,
-    planes_of,
     refuse_one_class,
+    slices_of,
     train_classifier,
     with_lung_slices,
 )
 from cascade.training.plan import Plan
-from cascade.training.slices import PlaneConfig
+from cascade.training.slices import SliceConfig
 from classifiers import LungFilter
 from classifiers.lung_filter import LungFilterConfig
 from classifiers.siamese_stage import SiameseConfig
@@ -132,7 +132,7 @@ def test_every_made_slice_is_finite_and_in_the_range_of_a_scanner() -> None:
 
 
 def test_the_filters_pool_holds_slices_without_lung_of_several_kinds() -> None:
-    pool = planes_of([case("a")], SMALL, PlaneConfig(margin=16), most=10)
+    pool = slices_of([case("a")], SMALL, SliceConfig(margin=16), most=10)
     kinds = {(class_of(plane.target), plane.kind) for plane in pool}
     assert kinds >= {("no_lung", "real"), ("no_lung", "filled"), ("no_lung", "made"), ("embolus", "real")}
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cascade.core.errors import UsageError
 from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box, Grid
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.core.study import Study
 from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig
@@ -39,12 +39,12 @@ def scan(clot: slice | None, artery: slice = slice(8, 56)) -> Case:
 
 
 WITH, WITHOUT = scan(slice(20, 28)), scan(None)
-MIDDLE = Frame(6, 0.0, 0.0, (1.0, 1.0), (64, 64))
+MIDDLE = Patch(6, 0.0, 0.0, (1.0, 1.0), (64, 64))
 
 
 def test_a_replicated_embolus_lies_in_an_artery_and_is_as_dark_as_it_was() -> None:
     replicate = Replicate([WITH, WITHOUT], STAGE, 1.0)
-    hu, target = STAGE.cut(WITHOUT.study, MIDDLE), STAGE.target(WITHOUT.study, WITHOUT.truth, MIDDLE)
+    hu, target = STAGE.crop(WITHOUT.study, MIDDLE), STAGE.target(WITHOUT.study, WITHOUT.truth, MIDDLE)
     copies = [replicate(WITHOUT, MIDDLE, hu, target, np.random.default_rng(seed)) for seed in range(12)]
     places = {tuple(np.argwhere(t[0] >= 0.5).mean(axis=0).round()) for _, t in copies if (t[0] >= 0.5).any()}
     assert len(places) > 6
@@ -58,7 +58,7 @@ def test_a_replicated_embolus_lies_in_an_artery_and_is_as_dark_as_it_was() -> No
 
 
 def test_nothing_is_copied_where_arteries_are_not_known_or_there_is_no_embolus() -> None:
-    hu = STAGE.cut(WITHOUT.study, MIDDLE)
+    hu = STAGE.crop(WITHOUT.study, MIDDLE)
     blind = replace(WITHOUT, truth=replace(WITHOUT.truth, arteries=None))
     for donors, case in (([WITH], blind), ([WITHOUT], WITHOUT)):
         target = STAGE.target(case.study, case.truth, MIDDLE)

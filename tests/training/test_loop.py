@@ -22,7 +22,7 @@ from cascade.core.errors import CascadeError, UsageError
 from cascade.training.feed import feed
 from cascade.training.loop import fit, l1, seeded
 from cascade.training.losses import bce, of_all
-from cascade.training.monitors import Verdict
+from cascade.training.monitors import Evaluation
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
@@ -218,7 +218,7 @@ def test_frozen_norms_keep_the_statistics_that_they_begin_with(tmp_path: Path) -
 def test_training_ends_when_nothing_better_comes_for_so_many_evaluations(tmp_path: Path) -> None:
     scores = iter([0.1, 0.3, 0.2, 0.25, 0.9])
     plan = replace(PLAN, steps=100, evaluate_every=5, patience=2)
-    fit(network(), Squares(), bce, plan, Run(tmp_path / "run", {}), lambda _: Verdict({"score": next(scores)}))
+    fit(network(), Squares(), bce, plan, Run(tmp_path / "run", {}), lambda _: Evaluation({"score": next(scores)}))
     assert [row["score"] for row in rows(tmp_path / "run", "results.csv")] == ["0.1", "0.3", "0.2", "0.25"]
 
 
@@ -232,7 +232,7 @@ def test_the_best_by_score_by_loss_and_by_f1_are_kept_apart(tmp_path: Path) -> N
         bce,
         plan,
         run,
-        lambda _: Verdict(dict(zip(("score", "loss", "f1"), next(told), strict=True))),
+        lambda _: Evaluation(dict(zip(("score", "loss", "f1"), next(told), strict=True))),
     )
     figures = {name: run.figures(name) for name in ("best", "best_loss", "best_f1", "last")}
     assert [figures["best"]["score"], figures["best_loss"]["loss"], figures["best_f1"]["f1"]] == [0.9, 0.2, 0.8]
@@ -290,10 +290,10 @@ def in_a_process(folder: Path, plan: Plan, resume: bool) -> multiprocessing.proc
     return process
 
 
-def brightness(one: nn.Module) -> Verdict:
+def brightness(one: nn.Module) -> Evaluation:
     """A figure that depends on all weights, and falls and rises."""
     with torch.inference_mode():
-        return Verdict({"score": float(one(torch.ones(1, 1, 16, 16)).sum())})
+        return Evaluation({"score": float(one(torch.ones(1, 1, 16, 16)).sum())})
 
 
 def told(folder: Path) -> list[dict[str, str]]:

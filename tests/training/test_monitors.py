@@ -10,7 +10,7 @@ from torch import nn
 from cascade.training.curves import precision_recall, reliability, roc
 from cascade.training.loop import fit
 from cascade.training.losses import bce
-from cascade.training.monitors import BINS, Verdict, confusion, panels, rates, tally
+from cascade.training.monitors import BINS, Evaluation, confusion, panels, rates, tally
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from tests.training.test_loop import Squares, rows
@@ -42,8 +42,8 @@ def test_curves_are_those_of_the_answers() -> None:
     counts = np.zeros((2, BINS), np.int64)
     counts[0, [0, 60]] = 6, 2
     counts[1, [60, 99]] = 1, 3
-    false_alarms, found = roc(counts)
-    assert float(np.trapezoid(found, false_alarms)) == pytest.approx(1 - 0.25 * 0.25 / 2)
+    false_positives, found = roc(counts)
+    assert float(np.trapezoid(found, false_positives)) == pytest.approx(1 - 0.25 * 0.25 / 2)
     recall, precision = precision_recall(counts)
     assert (recall[-1], precision[-1]) == (1.0, 4 / 12)
     assert precision[np.searchsorted(recall, 0.75)] == 1.0
@@ -75,9 +75,9 @@ def test_losses_and_the_shares_of_a_question_are_drawn_together() -> None:
 
 
 def test_a_run_of_two_epochs_shows_both(tmp_path: Path) -> None:
-    def useless(_: nn.Module) -> Verdict:
+    def useless(_: nn.Module) -> Evaluation:
         answers = {"square": tally(torch.zeros(4, 1), torch.zeros(4, 1)).numpy()[0]}
-        return Verdict({"score": 0.0, "loss": 0.7}, answers)
+        return Evaluation({"score": 0.0, "loss": 0.7}, answers)
 
     network = nn.Conv2d(1, 1, 3, padding=1)
     plan = Plan(steps=8, batch=2, evaluate_every=4, workers=0)

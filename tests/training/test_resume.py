@@ -19,7 +19,7 @@ from cascade.training.run import Run, sources
 def stopped(folder: Path) -> Path:
     """A run that was asked for unusual things, and stopped."""
     plan, crops = Plan(steps=77, learning_rate=3e-5, workers=0), CropConfig(size=(64, 96), shares={"real": 1.0})
-    asked = {"net": "tiny_attention_resunet", "stage": "siamese", "arguments": {"width": 8}, "planes": {}}
+    asked = {"net": "tiny_attention_resunet", "stage": "siamese", "arguments": {"width": 8}, "slices": {}}
     where = sources([folder / "learn"], [folder / "held"], None, None, None)
     run = Run(folder / "run", {**where, **asked, "plan": plan, "crops": crops})
     run.state.parent.mkdir()

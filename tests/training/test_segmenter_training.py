@@ -20,7 +20,7 @@ from cascade.core.study import Note
 from cascade.datasets.case import FORMAT, Case, thin
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.average import moving_average
-from cascade.training.crops import CropConfig, Crops, Judge
+from cascade.training.crops import CropConfig, CropEvaluator, Crops
 from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import SEGMENTATION, LossConfig, bce, loss_of, soft_dice
 from cascade.training.plan import Plan
@@ -91,7 +91,7 @@ def test_the_judge_does_not_call_a_case_negative_whose_embolus_is_unknown() -> N
     network = nn.Module()
     network.forward = always  # type: ignore[method-assign]
     network.register_buffer("place", torch.zeros(1))
-    assert Judge([unknown], EmbolusEnsemble(config=STAGE))(network).figures["false_ml"] == 0.0
+    assert CropEvaluator([unknown], EmbolusEnsemble(config=STAGE))(network).figures["false_ml"] == 0.0
 
 
 def test_a_network_that_does_not_fit_its_stage_is_refused_before_data_are_read(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_the_rate_rises_and_then_falls() -> None:
 def test_a_network_learns_two_cases_and_its_run_tells_so(tmp_path: Path) -> None:
     cases = [small(a_case()), small(replace(a_case("two"), patient="two"))]
     stage = EmbolusEnsemble(config=STAGE)
-    judge = Judge(cases, stage, every=1)
+    judge = CropEvaluator(cases, stage, every=1)
     run = Run(tmp_path / "run", {"plan": Plan()})
     plan = Plan(steps=160, batch=4, learning_rate=1e-2, ema=0.8, evaluate_every=80)
     crops = Crops(
@@ -218,9 +218,11 @@ def test_a_network_replaces_the_one_of_its_name_or_stands_beside_it(tmp_path: Pa
     asked = {"net": "tiny_attention_resunet", "arguments": {"width": 4}, "stage": STAGE, "fusion": False}
     asked |= {"crops": CropConfig(size=(32, 32))}
     first = train_segmenter([tmp_path], [], tmp_path / "a", plan=Plan(steps=1, batch=1, seed=0), **asked)
-    for beside, count in ((False, 1), (True, 2)):
+    for add_member, count in ((False, 1), (True, 2)):
         plan = Plan(steps=1, batch=1, seed=1)
-        made = train_segmenter([tmp_path], [], tmp_path / f"b{count}", base=first, beside=beside, plan=plan, **asked)
+        made = train_segmenter(
+            [tmp_path], [], tmp_path / f"b{count}", base=first, add_member=add_member, plan=plan, **asked
+        )
         assert len(made.stages[0].networks) == count
 
 

@@ -13,12 +13,12 @@ from cascade.core.findings import Slices
 from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig
 from cascade.training.classifier import class_of
-from cascade.training.slices import Judge, Plane, PlaneConfig, Planes, balanced_accuracy, collect
+from cascade.training.slices import SliceConfig, SliceEvaluator, SliceSample, SliceSampler, balanced_accuracy, collect
 from classifiers import LungFilter, Siamese
 from classifiers.lung_filter import LungFilterConfig
 from tests.classifiers.chest import chest, truth
 
-STILL = PlaneConfig(
+STILL = SliceConfig(
     shares={"no_lung": 1.0, "no_embolus": 1.0, "embolus": 1.0, "lung": 1.0},
     margin=32,
     rotate_degrees=0.0,
@@ -38,8 +38,8 @@ def case(name: str = "one") -> Case:
 
 def test_an_unmoved_draw_is_what_the_stage_sees() -> None:
     one = case()
-    views = [FILTER.view(one.study, frame) for frame in FILTER.frames(one.study, one.truth)]
-    planes = Planes(collect(one, FILTER, STILL.margin), FILTER, class_of, STILL)
+    views = [FILTER.view(one.study, patch) for patch in FILTER.patches(one.study, one.truth)]
+    planes = SliceSampler(collect(one, FILTER, STILL.margin), FILTER, class_of, STILL)
     drawn, _ = planes.draw(np.random.default_rng(0))
     # Slices are kept as whole HU; a view is in windows at least 400 HU wide.
     assert min(float(np.abs(drawn - view).max()) for view in views) < 0.6 / 400
@@ -47,7 +47,7 @@ def test_an_unmoved_draw_is_what_the_stage_sees() -> None:
 
 def test_classes_are_drawn_by_their_shares_however_many_slices_each_has() -> None:
     config = replace(STILL, shares={"no_lung": 0.2, "no_embolus": 0.3, "embolus": 0.5})
-    planes = Planes(collect(case(), FILTER, STILL.margin), FILTER, class_of, config)
+    planes = SliceSampler(collect(case(), FILTER, STILL.margin), FILTER, class_of, config)
     rng = np.random.default_rng(0)
     drawn = Counter(class_of(planes.draw(rng)[1]) for _ in range(1000))
     assert [drawn[c] / 1000 for c in config.shares] == pytest.approx([0.2, 0.3, 0.5], abs=0.06)
@@ -56,9 +56,9 @@ def test_classes_are_drawn_by_their_shares_however_many_slices_each_has() -> Non
 def test_patients_are_drawn_alike_however_many_slices_each_has() -> None:
     many = collect(case("many"), FILTER, STILL.margin)
     few = [replace(plane, patient="few") for plane in many[:1]]
-    planes = Planes(many + few, FILTER, class_of, replace(STILL, shares={"no_lung": 1.0}))
+    planes = SliceSampler(many + few, FILTER, class_of, replace(STILL, shares={"no_lung": 1.0}))
     rng = np.random.default_rng(0)
-    first = FILTER.dress(few[0].hu[None, 16:-16, 16:-16].astype(np.float32))
+    first = FILTER.preprocess(few[0].hu[None, 16:-16, 16:-16].astype(np.float32))
     same = sum(np.array_equal(planes.draw(rng)[0], first) for _ in range(300))
     assert same > 130
 
@@ -70,10 +70,10 @@ def test_negatives_are_matched_to_the_heights_of_positives() -> None:
     near = [p for p in planes if class_of(p.target) == "no_embolus" and 7 <= p.level * 23 <= 13]
     shares = {"no_embolus": 1.0}
     config = replace(STILL, shares=shares, matched={"no_embolus": "embolus"})
-    views = [FILTER.dress(p.hu[None, 16:-16, 16:-16].astype(np.float32)) for p in near]
+    views = [FILTER.preprocess(p.hu[None, 16:-16, 16:-16].astype(np.float32)) for p in near]
     hits = []
     for one in (replace(STILL, shares=shares), config):
-        drawer, rng = Planes(planes, FILTER, class_of, one), np.random.default_rng(0)
+        drawer, rng = SliceSampler(planes, FILTER, class_of, one), np.random.default_rng(0)
         drawn = [drawer.draw(rng)[0] for _ in range(200)]
         hits.append(sum(any(np.array_equal(d, v) for v in views) for d in drawn))
     assert hits[1] > 1.3 * hits[0]
@@ -90,7 +90,7 @@ def test_a_study_can_be_thinned_evenly() -> None:
 
 
 def test_the_same_seed_draws_the_same() -> None:
-    planes = Planes(collect(case(), FILTER, 32), FILTER, class_of, PlaneConfig(shares=STILL.shares, margin=32))
+    planes = SliceSampler(collect(case(), FILTER, 32), FILTER, class_of, SliceConfig(shares=STILL.shares, margin=32))
     a, b = (planes.draw(np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(a[0], b[0])
     assert np.array_equal(a[1], b[1], equal_nan=True)
@@ -98,7 +98,7 @@ def test_the_same_seed_draws_the_same() -> None:
 
 def test_a_pool_without_any_asked_class_is_refused() -> None:
     with pytest.raises(InputError, match=r"E_NO_SLICES.*slices of other are wanted, the data have embolus, no_embolus"):
-        Planes(collect(case(), FILTER, 32), FILTER, class_of, PlaneConfig(shares={"other": 1.0}))
+        SliceSampler(collect(case(), FILTER, 32), FILTER, class_of, SliceConfig(shares={"other": 1.0}))
 
 
 def test_the_siamese_stage_draws_lung_slices_only() -> None:
@@ -115,17 +115,17 @@ class Mean(nn.Module):
 
 def test_a_judge_scores_each_question_on_slices_as_they_are() -> None:
     planes = [
-        Plane(np.full((64, 64), hu, np.int16), np.array([lung, np.nan], np.float32), "real", "p")
+        SliceSample(np.full((64, 64), hu, np.int16), np.array([lung, np.nan], np.float32), "real", "p")
         for hu, lung in ((-900, 1), (-850, 1), (40, 0), (60, 0))
     ]
-    verdict = Judge(planes, FILTER, ("lung", "pe"), margin=32)(Mean())
+    evaluation = SliceEvaluator(planes, FILTER, ("lung", "pe"), margin=32)(Mean())
     scored = {"lung_balanced": 1.0, "lung_auc": 1.0, "score": 1.0}
     found = {"lung_ap": 1.0, "lung_brier": pytest.approx(0.0, abs=1e-4), "lung_precision": 1.0, "lung_f1": 1.0}
     nothing = {"pe_brier": 0.0, "pe_precision": 0.0, "pe_recall": 0.0, "pe_f1": 0.0, "pe_prevalence": 0.0}
     expected = {**scored, **found, **nothing, "f1": 0.5, "loss": pytest.approx(0.0, abs=1e-4)}
-    assert {name: verdict.figures[name] for name in expected} == expected
-    assert "pe_auc" not in verdict.figures
-    assert {name: counts.sum(axis=1).tolist() for name, counts in verdict.answers.items()} == {
+    assert {name: evaluation.figures[name] for name in expected} == expected
+    assert "pe_auc" not in evaluation.figures
+    assert {name: counts.sum(axis=1).tolist() for name, counts in evaluation.answers.items()} == {
         "lung": [2, 2],
         "pe": [0, 0],
     }

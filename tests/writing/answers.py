@@ -42,7 +42,7 @@ def answer(grid: Grid | None = None, **changes: Any) -> Findings:
         "embolus": Field(probability, BOX),
         "labels": Field(labels, BOX),
         "arteries": Field(np.full(BOX.shape, 40, np.uint8), BOX),
-        "spread": Field(np.full(BOX.shape, 7, np.uint8), BOX),
+        "std": Field(np.full(BOX.shape, 7, np.uint8), BOX),
         "lesions": (
             Lesion(1, 24, 22.5, 0.91, 0.902, 0.9, (-12.5, 15.0, 110.0), (2, 3), "right", 0.157, "lobar", 0.03),
             Lesion(2, 6, 5.625, 0.4, 0.902, 0.9, (-8.0, 20.0, 112.5), (3, 3), "left"),
@@ -72,7 +72,7 @@ def truth() -> Findings:
     """The belief of someone who knows: probabilities of 0 and 1."""
     labels = answer().labels
     known = Field((labels.values > 0) * np.uint8(255), BOX)
-    return answer(embolus=known, spread=None, arteries=Field(np.full(BOX.shape, 255, np.uint8), BOX))
+    return answer(embolus=known, std=None, arteries=Field(np.full(BOX.shape, 255, np.uint8), BOX))
 
 
 ORDERS = st.builds(Order, st.permutations((0, 1, 2)).map(tuple), st.tuples(st.booleans(), st.booleans(), st.booleans()))

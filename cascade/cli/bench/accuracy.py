@@ -26,7 +26,7 @@ MOST_SEEDS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy(Command):
-    """Score a cascade against studies with a known truth: Dice, clots found, alarms, exam AUC.
+    """Score a cascade against studies with a known truth: Dice, clots found, false positives, exam AUC.
 
     For example:
         cascade-bench accuracy SIMULATED -o OUT
@@ -138,7 +138,7 @@ def brief(row: Any) -> dict[str, Any]:
         "variant": row.variant,
         "dice": s.dice,
         "clots found": f"{s.found} of {s.clots}",
-        "alarms": s.alarms,
+        "false_positives": s.false_positives,
         "truth mm3": round(s.truth_mm3),
         "answer mm3": round(s.answer_mm3),
         "probability": s.probability,
@@ -152,8 +152,8 @@ def plain(summary: Any) -> dict[str, Any]:
         "studies": f"{summary.positives} + {summary.studies - summary.positives}",
         "Dice": str(summary.dice),
         "clots found": f"{summary.found} of {summary.clots}",
-        "alarms a negative": summary.alarms_per_negative,
-        "alarms a positive": summary.alarms_per_positive,
+        "false positives a negative": summary.false_positives_per_negative,
+        "false positives a positive": summary.false_positives_per_positive,
         "AUC": str(summary.auc),
         "sensitivity": str(summary.sensitivity),
         "specificity": str(summary.specificity),

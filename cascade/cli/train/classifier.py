@@ -28,7 +28,7 @@ class Classifier(Looped):
         imagenet: Begin the EfficientNet with ImageNet weights, yes or no.
     """
 
-    settles: ClassVar[str] = "planes"
+    settles: ClassVar[str] = "slices"
 
     stage: Annotated[str, arg(metavar="STAGE")] = "lung-filter"
     net: Annotated[str | None, arg(metavar="NAME")] = None
@@ -43,7 +43,7 @@ class Classifier(Looped):
         stage = listed("stage", asked.stage.replace("-", "_"), STAGES)
         if asked.net is not None:
             listed("network", asked.net, NETWORKS)
-        from cascade.training.classifier import PLANES, train_classifier
+        from cascade.training.classifier import SLICES, train_classifier
         from cascade.training.losses import LossConfig
         from cascade.training.plan import Plan
 
@@ -54,7 +54,7 @@ class Classifier(Looped):
                 "config": kind.Config(),
                 "plan": Plan(steps=2000, batch=16, learning_rate=1e-3),
                 "loss": LossConfig(),
-                "planes": PLANES[stage],
+                "slices": SLICES[stage],
             }
         )
         out = asked.folder(stage)

@@ -25,13 +25,13 @@ class Segmenter(Looped):
         net: Name of the network: attention_resunet, tiny_attention_resunet, unet, tiny_unet, r2unet, attention_unet,
             tiny_attention_unet, attention_r2unet, nested_unet, xnet, nfn_plus, u2net, u2netp, artery_aware_3d (with
             stage.slices=15), or smp with arguments.architecture and arguments.encoder.
-        beside: Keep the bundle's network of the same name, and add this one to the ensemble.
+        add_member: Keep the bundle's network of the same name, and add this one to the ensemble.
     """
 
     settles: ClassVar[str] = "crops"
 
     net: str = "attention_resunet"
-    beside: bool = False
+    add_member: bool = False
 
     def run(self) -> int:
         """Train it."""
@@ -66,7 +66,7 @@ class Segmenter(Looped):
                 asked.validation,
                 out,
                 net=asked.net,
-                beside=asked.beside,
+                add_member=asked.add_member,
                 watch=watch,
                 **asked.beginning(),
                 **settings,

@@ -80,7 +80,9 @@ class Training(Command):
             raise UsageError(
                 f"{self.resume} is the run of another command; resume it with the one that began it", "E_RESUME"
             )
-        fixed = {name: before[name] for name in ("net", "stage", "beside") if hasattr(self, name) and name in before}
+        fixed = {
+            name: before[name] for name in ("net", "stage", "add_member") if hasattr(self, name) and name in before
+        }
         kept: dict[str, Any] = {
             "data": tuple(Path(folder) for folder in before["data"]),
             "validation": tuple(Path(folder) for folder in before["validation"]),

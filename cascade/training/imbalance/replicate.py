@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cascade.core.patch import Frame
+from cascade.core.patch import Patch
 from cascade.datasets.case import Case
 from segmenters.embolus import ARTERY, EMBOLUS, EmbolusEnsemble
 
@@ -40,7 +40,7 @@ class Replicate:
         self._donors = [(case, voxels) for case, voxels in self._donors if len(voxels)]
 
     def __call__(
-        self, case: Case, frame: Frame, hu: Volume, target: Volume, rng: np.random.Generator
+        self, case: Case, patch: Patch, hu: Volume, target: Volume, rng: np.random.Generator
     ) -> tuple[Volume, Volume]:
         """HU `[slice, y, x]` and target `[output, y, x]` with another embolus in them, or as they are.
 
@@ -54,9 +54,9 @@ class Replicate:
             return hu, target
         y, x = (int(v) - PATCH // 2 for v in places[rng.integers(len(places))])
         clot, coverage = self._clot(rng)
-        rows, columns = (slice(max(at, 0), min(at + PATCH, n)) for at, n in zip((y, x), frame.size, strict=True))
+        rows, columns = (slice(max(at, 0), min(at + PATCH, n)) for at, n in zip((y, x), patch.size, strict=True))
         inner = (slice(None), *(slice(s.start - at, s.stop - at) for s, at in ((rows, y), (columns, x))))
-        artery = self._coverage(case, frame, ARTERY)[:, rows, columns]
+        artery = self._coverage(case, patch, ARTERY)[:, rows, columns]
         share = coverage[inner] * artery
         hu, target = hu.copy(), target.copy()
         hu[:, rows, columns] += share * (clot[inner] - hu[:, rows, columns])
@@ -71,18 +71,18 @@ class Replicate:
         spacing = case.study.grid.spacing
         step = self._stage.config.pixel_mm / spacing[1], self._stage.config.pixel_mm / spacing[2]
         corner = y - PATCH // 2 * step[0], x - PATCH // 2 * step[1]
-        frame = Frame(z, *corner, step, (PATCH, PATCH))
-        hu, coverage = self._stage.cut(case.study, frame), self._coverage(case, frame, EMBOLUS)
+        patch = Patch(z, *corner, step, (PATCH, PATCH))
+        hu, coverage = self._stage.crop(case.study, patch), self._coverage(case, patch, EMBOLUS)
         labels, _ = ndimage.label(coverage > 0, np.ones((3, 3, 3)))
         coverage = np.where(labels == labels[len(hu) // 2, PATCH // 2, PATCH // 2], coverage, 0).astype(np.float32)
         core = coverage >= min(_CORE, float(coverage.max()))
         middle = float(np.median(hu[core]))
         return np.where(core, hu, middle).astype(np.float32), coverage
 
-    def _coverage(self, case: Case, frame: Frame, output: int) -> Volume:
+    def _coverage(self, case: Case, patch: Patch, output: int) -> Volume:
         """Coverage by embolus or artery on all slices of a sample, `[slice, y, x]`."""
         config = self._stage.config
-        slab = case.study.grid.slab(frame.z, config.slices, config.slice_mm)
+        slab = case.study.grid.slab(patch.z, config.slices, config.slice_mm)
         nearest = [max(level, key=lambda z: level[z]) for level in slab]
-        planes = [self._stage.target(case.study, case.truth, replace(frame, z=z))[output] for z in nearest]
+        planes = [self._stage.target(case.study, case.truth, replace(patch, z=z))[output] for z in nearest]
         return np.stack(planes).astype(np.float32)
