@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cascade.core.errors import UsageError
+
+PACKAGES = ("detectors", "segmenters", "classifiers")
+"""The packages of networks, which stand beside `cascade` under names that others may use too."""
+
+
+def refuse_shadowed() -> None:
+    """Refuse to go on where another package of the name `detectors`, `segmenters` or `classifiers` is found first.
+
+    Raises:
+        UsageError: E_SHADOWED, the sentence names the package and where it lies.
+    """
+    ours = Path(__file__).resolve().parents[2]
+    for name in PACKAGES:
+        found = importlib.util.find_spec(name)
+        place = Path(found.origin).resolve().parent if found is not None and found.origin else None
+        if place != ours / name:
+            where = "nowhere" if place is None else str(place)
+            raise UsageError(
+                f"Python finds the package {name!r} in {where}, not beside cascade in {ours}: another one of that name "
+                "stands before it; rename that one, or start Python in another folder",
+                "E_SHADOWED",
+            )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

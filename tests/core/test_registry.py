@@ -1,0 +1,29 @@
+"""Names to classes, and whose packages they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cascade.core.registry import PACKAGES, refuse_shadowed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_packages_of_networks_are_ours() -> None:
+    refuse_shadowed()
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_another_package_of_that_name_is_said_in_one_sentence(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("")
+    program = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]\n"
+    program += "from cascade.core.registry import refuse_shadowed; refuse_shadowed()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    said = done.stderr.strip().splitlines()[-1]
+    assert "E_SHADOWED" in said
+    assert f"{name!r} in {tmp_path / name}" in said
