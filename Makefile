@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 # Named after what it was installed from, so that a changed pin installs again and nothing else does.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d ' ' -f 1)
 
-.PHONY: venv demo sheets test check slow golden lint wheel clean
+.PHONY: venv demo sheets test check slow golden codes lint wheel clean
 
 venv: $(STAMP)
 
@@ -22,7 +22,7 @@ $(STAMP):
 	  || { echo "pe-cascade needs Python 3.11 or later; call make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once; about 7 GB, a few minutes)" >&2
-	$(BIN)/python -m pip install --quiet -e ".[train,dev]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e ".[train,dev]" -c constraints.txt --config-settings editable_mode=compat
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
@@ -42,7 +42,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --durations=20
 
 check: lint
 	$(BIN)/python -m pytest -x -m "not slow and not data"
@@ -52,6 +52,9 @@ slow: $(STAMP)
 
 golden: $(STAMP)
 	$(BIN)/python -m tests.writing.write_golden
+
+codes: $(STAMP)
+	$(BIN)/python -m cascade.core.codes > docs/codes.md
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel
