@@ -143,7 +143,7 @@ def test_the_public_names_are_what_is_visible() -> None:
     assert dir(cascade) == sorted(cascade.__all__)
     for name in cascade.__all__:
         assert getattr(cascade, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'Cascde'"):
+    with pytest.raises(AttributeError, match="No cascade attribute Cascde"):
         _ = cascade.Cascde
 
 
