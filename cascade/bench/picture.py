@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cascade.core.findings import Findings
 from cascade.core.study import Study
 from cascade.core.windows import PE
-from cascade.metrics.score import lesions
+from cascade.metrics.lesions import lesions
 from cascade.writing.record import source_index
 
 ANSWER = "#ff4136"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import nn
 
 from cascade.core.findings import Findings
 from cascade.datasets.case import Case
+from cascade.metrics.overlap import hd95
 from cascade.metrics.score import score
 from cascade.training.feed import device_of
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
@@ -65,20 +65,6 @@ def means(rows: Sequence[Row]) -> dict[str, float]:
         if values:
             found[f"scan_{name}"] = float(np.mean(values))
     return found
-
-
-def hd95(a: NDArray[np.bool_], b: NDArray[np.bool_], spacing: Sequence[float]) -> float:
-    """The distance, in mm, within which 95 % of either surface lies of the other; NaN where a mask is empty.
-
-    Source: Huttenlocher et al., 1993; the larger of the two directions' percentiles.
-    """
-    if not (a.any() and b.any()):
-        return math.nan
-    (box,) = ndimage.find_objects((a | b).astype(np.uint8))
-    a, b = (np.pad(mask[box], 1) for mask in (a, b))
-    rims = [mask & ~ndimage.binary_erosion(mask) for mask in (a, b)]
-    to_b, to_a = (ndimage.distance_transform_edt(~rim, sampling=spacing) for rim in reversed(rims))
-    return float(max(np.percentile(to_b[rims[0]], 95), np.percentile(to_a[rims[1]], 95)))
 
 
 def _share(part: int | np.integer[Any], whole: int | np.integer[Any]) -> float:

@@ -16,7 +16,7 @@ from cascade.core.errors import InputError, UsageError
 from cascade.core.stage import Learned
 from cascade.core.windows import AIR_HU
 from cascade.datasets.case import Case
-from cascade.metrics.intervals import auc
+from cascade.metrics.ranking import auc, average_precision, balanced_accuracy, brier
 from cascade.training.augment import AugmentConfig, intensity
 from cascade.training.examples import Example
 from cascade.training.feed import device_of, feed
@@ -239,7 +239,7 @@ class SliceEvaluator:
                 scores[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
                 scores[f"{name}_auc"] = auc(truth, p) or 0.0
                 figures[f"{name}_ap"] = average_precision(truth, p)
-            figures[f"{name}_brier"] = float(np.mean((p - truth) ** 2)) if len(p) else 0.0
+            figures[f"{name}_brier"] = brier(truth, p) or 0.0
             figures |= {f"{name}_{key}": value for key, value in rates(counts).items()}
         figures["f1"] = float(np.mean([figures[f"{name}_f1"] for name in answers]))
         figures["loss"] = float(self.criterion(logits, torch.from_numpy(targets)))
@@ -273,20 +273,6 @@ class SliceEvaluator:
         sample, rim = self.samples[index], self.margin // 2
         inner = sample.hu[rim : sample.hu.shape[0] - rim, rim : sample.hu.shape[1] - rim].astype(np.float32)
         return self.stage.preprocess(inner[None]), sample.target
-
-
-def balanced_accuracy(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:
-    """Mean of sensitivity and specificity."""
-    return float((answer[truth].mean() + (~answer[~truth]).mean()) / 2)
-
-
-def average_precision(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """Mean precision over the steps of recall, by falling score; equal scores are told together."""
-    order = np.argsort(-score, kind="stable")
-    hits, told = np.cumsum(truth[order]), np.arange(1, len(truth) + 1)
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(truth) - 1)
-    recall, precision = hits[ends] / max(hits[-1], 1), hits[ends] / told[ends]
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
 def _choose(shares: Mapping[str, float], rng: np.random.Generator) -> str:
