@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from cascade.cli.folder import usable_out, whole
+from cascade.cli.folder import usable_out
 from cascade.cli.options import (
     STUDY,
     Bundle,
@@ -27,6 +27,7 @@ from cascade.cli.options import (
 from cascade.cli.program import OK, PART_FAILED, Command, failed, tell
 from cascade.cli.terminal import progress_bar, say, summary
 from cascade.core.errors import UsageError
+from cascade.core.files import whole_folder
 
 if TYPE_CHECKING:
     from cascade.pipeline import Cascade
@@ -115,7 +116,7 @@ class Run(Command):
         how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
         if cascade.choice.note:
             how["device_note"] = cascade.choice.note
-        with whole(out) as part:
+        with whole_folder(out) as part:
             save_run(evidence, findings, how, part, chosen)
         if self.json:
             text = (out / "findings.json").read_text(encoding="utf-8").rstrip("\n")
