@@ -6,15 +6,15 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from tyro.conf import arg
+from typing import TYPE_CHECKING
 
 from cascade.cli.folder import usable_out
 from cascade.cli.options import (
     STUDY,
+    USUAL_FORMATS,
     Bundle,
     Device,
+    Formats,
     Out,
     Runtime,
     Series,
@@ -50,7 +50,6 @@ class Run(Command):
         device: Where the networks run: auto, cpu, gpu or gpu:N.
         bundle: Folder of weights; the shipped ones by default.
         runtime: What runs the networks; the device's fastest by default, torch is the reference.
-        formats: Output types, with commas, of json, csv, nifti, html.
     """
 
     study: Studies
@@ -60,7 +59,7 @@ class Run(Command):
     device: Device = "auto"
     bundle: Bundle = None
     runtime: Runtime = "auto"
-    formats: Annotated[str, arg(metavar="TYPES")] = "json,csv,nifti,html"
+    formats: Formats = USUAL_FORMATS
 
     def run(self) -> int:
         """Each study through the cascade; results to OUT."""

@@ -16,7 +16,7 @@ from cascade.simulation.config import LIMITS
 
 
 def test_output_types_always_hold_json():
-    assert output_formats("csv, NIFTI") == ("json", "csv", "nifti")
+    assert output_formats("csv, NIFTI") == ("nifti", "csv", "json")
 
 
 def test_a_wrong_output_type_is_answered_with_the_nearest():

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from cascade.core import files as files_module
-from cascade.writing import OutputError, is_done, save_run
+from cascade.core.files import OutputError, is_done
+from cascade.writing import save_run
 from tests.writing.answers import answer, study
 
 EVERYTHING = {"findings.json", "slices.csv", "lesions.csv", "embolus.nii.gz", "report.html", "run.json"}
