@@ -41,17 +41,17 @@ def row_of(case: Case, answer: Findings) -> Row:
     `dice`, `iou`, `sensitivity` and `precision` of voxels, `lesion_f1` (clots and false positives as
     `cascade.metrics.score` counts them), `hd95_mm`, and volumes in ml.
     """
-    told, true = answer.mask(), case.truth.mask()
+    found, true = answer.mask(), case.truth.mask()
     one = score(answer, case.truth)
-    both = np.count_nonzero(told & true)
+    both = np.count_nonzero(found & true)
     return {
         "scan": case.name,
         "dice": math.nan if one.dice is None else one.dice,
-        "iou": _share(both, np.count_nonzero(told | true)),
+        "iou": _share(both, np.count_nonzero(found | true)),
         "sensitivity": _share(both, np.count_nonzero(true)),
-        "precision": _share(both, np.count_nonzero(told)),
+        "precision": _share(both, np.count_nonzero(found)),
         "lesion_f1": _share(2 * one.found, one.clots + one.found + one.false_positives),
-        "hd95_mm": hd95(told, true, case.study.grid.spacing),
+        "hd95_mm": hd95(found, true, case.study.grid.spacing),
         "truth_ml": one.truth_mm3 / 1000,
         "answer_ml": one.answer_mm3 / 1000,
     }

@@ -228,13 +228,13 @@ class SliceEvaluator:
         """
         logits = torch.from_numpy(self.logits(network))
         targets = np.stack([sample.target for sample in self.samples])
-        told = torch.sigmoid(logits)
-        answers = dict(zip(self.questions, tally(told, torch.from_numpy(targets)).numpy(), strict=True))
+        probability = torch.sigmoid(logits)
+        answers = dict(zip(self.questions, tally(probability, torch.from_numpy(targets)).numpy(), strict=True))
         scores: dict[str, float] = {}
         figures: dict[str, float] = {}
         for i, (name, counts) in enumerate(answers.items()):
             known = np.isfinite(targets[:, i])
-            truth, p = targets[known, i] >= 0.5, told.numpy()[known, i].astype(np.float64)
+            truth, p = targets[known, i] >= 0.5, probability.numpy()[known, i].astype(np.float64)
             if truth.any() and not truth.all():
                 scores[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
                 scores[f"{name}_auc"] = auc(truth, p) or 0.0
@@ -264,8 +264,8 @@ class SliceEvaluator:
             view, target = self._draw(i)
             with torch.inference_mode():
                 logits = network(torch.from_numpy(view)[None].to(device_of(network)))[0]
-            told = torch.sigmoid(logits.float()).cpu().numpy()
-            each = zip(self.questions, told, target, strict=True)
+            probability = torch.sigmoid(logits.float()).cpu().numpy()
+            each = zip(self.questions, probability, target, strict=True)
             examples.append(Example("; ".join(f"{name} {p:.2f}, truly {t:.0f}" for name, p, t in each), view[0]))
         return examples
 
