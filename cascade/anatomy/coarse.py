@@ -1,4 +1,4 @@
-"""A study on a coarse lattice, and what can be told there of air and body without knowing what lungs are.
+"""A study on a coarse lattice, and the air and the body in it, without knowing what lungs are.
 
 The lattice has points every 2.5 mm, anchored in patient millimetres: cropping a study moves none of them.
 """

@@ -37,7 +37,7 @@ def usable_out(out: Path, earlier: Callable[[Path], bool] | None = earlier_run) 
 
     Args:
         out: The folder.
-        earlier: Tells earlier results from files that nobody may take away; None where nothing is replaced.
+        earlier: Whether a folder holds earlier results alone, which may be taken away; None where nothing is replaced.
 
     Raises:
         UsageError: It is a file, or below one, or a folder that holds something else.

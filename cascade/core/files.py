@@ -66,7 +66,7 @@ def whole_folder(out: Path, last: str = "DONE") -> Iterator[Path]:
 
     Args:
         out: Nothing that it holds is kept.
-        last: The file that tells that the rest is whole.
+        last: The file that says that the rest is whole.
 
     Raises:
         UsageError: No folder can be made there.
@@ -97,7 +97,7 @@ def names_in(folder: Path) -> set[str]:
 
 
 def write_done(out: Path, names: list[str], more: Mapping[str, Any] | None = None) -> None:
-    """Write DONE: the sha256 of each file, so that an answer can be told from its remains."""
+    """Write DONE: the sha256 of each file, so that a whole answer differs from its remains."""
     sums = {name: sha256_of(out / name) for name in sorted(names)}
     write_bytes(out / "DONE", to_json({"files": sums, **(more or {})}))
 

@@ -1,6 +1,6 @@
-"""Prepared cases on disk: thinning a CT takes seconds, and every training of the same data asks for the same.
+"""Prepared cases on disk: thinning a CT takes seconds, and every training on the same data needs the same.
 
-A prepared case is found by all that made it - its files, what was asked, the code - so that nothing stale is ever read.
+A prepared case is found by all that made it - its files, its options, the code - so that nothing stale is ever read.
 It is a patient's pixels: it is kept only where somebody said so, in the folder that PE_CASCADE_CASES names, and no more
 of it than PE_CASCADE_CASES_GB (50) gigabytes: those not used for longest go first.
 """

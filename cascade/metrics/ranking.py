@@ -1,4 +1,4 @@
-"""How well scores tell yes from no: by their order (AUC, average precision), at a threshold, as probabilities."""
+"""How well scores separate yes from no: by their order (AUC, average precision), at a threshold, as probabilities."""
 
 from __future__ import annotations
 

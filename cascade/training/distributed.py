@@ -121,7 +121,7 @@ class _Total(torch.autograd.Function):
 def totals(*sums: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Sums over the samples of a process made sums over those of all; as they are where nothing is learned from them.
 
-    An evaluation is the leader's own: the others are not asked there, and would be waited for without end.
+    An evaluation is the leader's own: the others take no part, and would be waited for without end.
     """
     if processes() == 1 or not torch.is_grad_enabled():
         return sums

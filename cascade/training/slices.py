@@ -60,7 +60,7 @@ class SliceConfig:
         margin: Points beyond the picture on both sides together, for turning and shifting.
         rotate_degrees: Largest rotation, either way.
         quarter_turns: Probability of a further 90, 180 or 270 degrees: patients lie prone or on a side.
-        mirror: Probability of swapping left and right; 0 for a stage that tells sides.
+        mirror: Probability of swapping left and right; 0 for a stage that names sides.
         scale: Smallest and largest magnification.
         shift: Largest shift, points.
         crop: Probability of a smaller field of view: a circle or a rectangle, air outside.
