@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from cascade.core.findings import Findings
 from cascade.core.registry import nearest
 from cascade.core.stage import Learned
 from cascade.core.study import Study
+from cascade.core.version import version
 from cascade.fusion import Fusion, FusionParameters
 from cascade.runtime import Choice, choose
 
@@ -167,7 +167,7 @@ class Cascade:
             "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
             "stages": list(self.names),
             "runtime": self.choice.runtime,
-            "version": _version(),
+            "version": version(),
             "study": study.id,
             "series": study.facts.get("series"),
             "candidates": study.facts.get("candidates"),
@@ -186,10 +186,3 @@ def _parameters(bundle: Bundle, learned: Sequence[Learned]) -> FusionParameters:
 
 def _watch(progress: Progress, name: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(name, done, total)
-
-
-def _version() -> str:
-    try:
-        return version("pe-cascade")
-    except PackageNotFoundError:
-        return "unknown"

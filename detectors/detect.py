@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.core.errors import UsageError
+from cascade.core.files import write_bytes
 from detectors.images import Image, Slice, open_image
 from detectors.lung_detector import LABELS, LungDetector
 from detectors.nms import suppress
@@ -145,6 +146,5 @@ def _write(slices: Sequence[Slice], found: Sequence[Sequence[Detection]], show: 
     name: Callable[[int], Path] = (lambda _: target) if one else (lambda i: target / f"{i}.png")
     for index, (slice_, detections) in enumerate(zip(slices, found, strict=True)):
         path = name(index)
-        path.parent.mkdir(parents=True, exist_ok=True)
         _, coded = cv2.imencode(path.suffix or ".png", draw(slice_.picture, detections)[..., ::-1])
-        path.write_bytes(coded.tobytes())
+        write_bytes(path, coded.tobytes())

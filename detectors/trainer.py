@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cascade.core.errors import UsageError
+from cascade.core.files import write_whole
 from detectors.step_logger import Noted, StepWatch
 from detectors.ultralytics_door import quiet_ultralytics, trainer
 
@@ -96,9 +97,8 @@ def standing(run_dir: Path) -> Mapping[str, Any] | None:
 
 def keep(last: Path) -> None:
     """Copy a checkpoint that is whole: the trainer writes over it, and may be killed while it does."""
-    temporary = last.with_name(f"{KEPT}.tmp")
-    shutil.copyfile(last, temporary)
-    temporary.replace(last.with_name(KEPT))
+    with last.open("rb") as file:
+        write_whole(last.with_name(KEPT), lambda copy: shutil.copyfileobj(file, copy))
 
 
 def opened(path: Path) -> Mapping[str, Any] | None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.core.errors import UsageError
+from cascade.core.files import write_bytes
 from cascade.core.study import Study
 from detectors.lung_detector import LABELS, LungDetector, LungDetectorConfig
 from detectors.pictures import Labels, Looks, Picture, pictures, plain
@@ -89,12 +90,11 @@ class TrainedDetector:
 
     def save(self, path: Path) -> None:
         """Write the tensors as safetensors, and the arguments and figures as JSON beside them."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({key: np.ascontiguousarray(value) for key, value in self.state.items()}, path)
+        write_bytes(path, save({key: np.ascontiguousarray(value) for key, value in self.state.items()}))
         told = {"name": "yolo", "arguments": dict(self.arguments), "figures": dict(self.figures)}
-        path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
+        write_bytes(path.with_suffix(".json"), (json.dumps(told, indent=2) + "\n").encode())
 
 
 def train_detector(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cascade.core.version import head
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -67,3 +69,11 @@ def test_the_wheel_finds_its_weights_and_runs(wheel: Path, tmp_path: Path):
     )
     assert done.returncode == 0
     assert (tmp_path / "demo" / "results" / "DONE").is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_says_which_commit_it_was_made_from(wheel: Path):
+    commit = head(ROOT)
+    if commit is None:
+        pytest.skip("not a checkout")
+    assert zipfile.ZipFile(wheel).read("cascade/core/commit.txt").decode().strip() == commit

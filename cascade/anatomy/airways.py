@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.anatomy.coarse import PIXEL_MM, Lattice, Mask
+from cascade.anatomy.coarse import PIXEL_MM, Lattice
+from cascade.anatomy.morphology import Mask, grown
 
 _LARGEST_CM2 = 8.0  # A trachea has 1 to 5 cm2.
 _SMALLEST_CM2 = 0.4
@@ -39,13 +40,13 @@ def airways(lattice: Lattice, air: Mask) -> Mask:
                 now[:] = False
         found[k] = before = now
     # Its wall is part air on the lattice.
-    return np.stack([_grown(plane) for plane in found])
+    return np.stack([grown(plane) for plane in found])
 
 
 def _on_slice(hu: NDArray[np.float32], air: Mask, before: Mask, middle: float, follow: bool) -> tuple[Mask, bool]:
     """The airway on one slice `[i, j]`, and whether it is a part of something much larger there."""
     _, labels, stats, centres = cv2.connectedComponentsWithStats(air.astype(np.uint8), connectivity=4)
-    reach = _grown(before)
+    reach = grown(before)
     now = np.zeros_like(before)
     whole = 0
     for n in range(1, len(stats)):
@@ -62,7 +63,3 @@ def _on_slice(hu: NDArray[np.float32], air: Mask, before: Mask, middle: float, f
         if (now & part).any():
             whole += int(stats[n, cv2.CC_STAT_AREA])
     return now, whole > 1.5 * now.sum()
-
-
-def _grown(plane: Mask) -> Mask:
-    return np.asarray(cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)

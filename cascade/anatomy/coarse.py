@@ -1,4 +1,4 @@
-"""A study on a coarse lattice, and what can be told there of air and body without knowing what lungs are.
+"""A study on a coarse lattice, and the air and the body in it, without knowing what lungs are.
 
 The lattice has points every 2.5 mm, anchored in patient millimetres: cropping a study moves none of them.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.anatomy.morphology import Mask, components, disc, grown, largest, opened
 from cascade.core.study import Study
 from cascade.core.windows import AIR_HU
 
@@ -22,8 +22,6 @@ PIXEL_MM = 2.5
 """Distance of the lattice's points in the slice, and the least distance of its slices."""
 
 _SEED_HU = -930.0  # Outside air at the edge of the picture; lung that the edge cuts is denser.
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,7 @@ def on_lattice(study: Study, every_mm: float = PIXEL_MM) -> Lattice:
     inside = ((rows >= 0) & (rows <= ny - 1))[:, None] & ((columns >= 0) & (columns <= nx - 1))[None, :]
     # Padding outside the scan circle lies below air, or at the lowest value that unsigned storage allows.
     padding = (hu < AIR_HU + 0.01) | ~inside
-    valid = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0 for plane in padding])
+    valid = ~np.stack([grown(plane) for plane in padding])
     slab = grid.spacing[0] * grid.shape[0] / len(chosen)
     return Lattice(hu, valid, chosen, slab, (first.y, first.x), first.step)
 
@@ -87,7 +85,7 @@ def flood(lattice: Lattice, passable: Mask) -> Mask:
     beyond = ~lattice.valid
     reached = np.zeros_like(passable)
     for k, plane in enumerate(passable & lattice.valid):
-        near = plane & (cv2.dilate(beyond[k].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+        near = plane & grown(beyond[k])
         count, labels = cv2.connectedComponents(plane.astype(np.uint8), connectivity=4)
         contact = np.bincount(labels[near], minlength=count)
         empty = np.bincount(labels[near & (lattice.hu[k] < _SEED_HU)], minlength=count)
@@ -104,9 +102,8 @@ def inner_air(lattice: Lattice) -> Mask:
     # reaches most of it (a thin chest wall on a few slices keeps its lung).
     wall = opened(lattice.hu > -400, np.ones((2, 2), np.uint8))
     soft = flood(lattice, ~wall)
-    labels = cc3d.connected_components(inner, connectivity=6)
-    size = np.bincount(labels.ravel()).astype(np.float64)
-    leaked = np.bincount(labels[soft], minlength=len(size)) / size
+    labels, sizes = components(inner, 6)
+    leaked = np.bincount(labels[soft], minlength=len(sizes)) / np.maximum(sizes, 1)
     keep = leaked < 0.7
     keep[0] = False
     return np.asarray(keep[labels])
@@ -115,28 +112,4 @@ def inner_air(lattice: Lattice) -> Mask:
 def body(lattice: Lattice) -> Mask:
     """The patient without table and clothes: tissue and inner air, opened, the largest part."""
     inside = lattice.valid & ((lattice.hu > -300) | inner_air(lattice))
-    solid = opened(inside, disc(4))
-    labels = cc3d.connected_components(solid, connectivity=6)
-    size = np.bincount(labels.ravel())
-    size[0] = 0
-    return np.asarray((labels == size.argmax()) & (labels > 0))
-
-
-def disc(radius: int) -> NDArray[np.uint8]:
-    """A disc to erode or open with, points."""
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
-
-
-def erode(mask: Mask, radius: int) -> Mask:
-    """Each slice eroded by a disc; the edge of the picture erodes nothing."""
-    return np.stack(
-        [
-            cv2.erode(plane.astype(np.uint8), disc(radius), borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
-            for plane in mask
-        ]
-    )
-
-
-def opened(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
-    """Each slice opened."""
-    return np.stack([cv2.morphologyEx(plane.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0 for plane in mask])
+    return largest(opened(inside, disc(4)), 6)

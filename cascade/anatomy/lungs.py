@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.anatomy.airways import airways
-from cascade.anatomy.coarse import AIR_THRESHOLD_HU, Lattice, Mask, body, erode, inner_air, on_lattice
+from cascade.anatomy.coarse import AIR_THRESHOLD_HU, Lattice, body, inner_air, on_lattice
+from cascade.anatomy.morphology import Mask, erode, grown
 from cascade.core.grid import Grid
 from cascade.core.study import Study
 
@@ -116,7 +117,7 @@ def _lung_components(lattice: Lattice, air: Mask) -> Mask:
     size = statistics["voxel_counts"].astype(np.int64)
     size[0] = 0
     core = erode(air, 1)
-    edge = np.stack([cv2.dilate(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for plane in ~lattice.valid])
+    edge = np.stack([grown(plane) for plane in ~lattice.valid])
     least = max(min(5.0, lattice.height_cm) / lattice.voxel_ml, 1)
     keep = np.zeros(len(size), bool)
     mains: list[tuple[slice, slice, slice]] = []
@@ -226,13 +227,13 @@ def _refine(study: Study, lattice: Lattice, sides: Labels, air: Mask) -> Labels:
     for k in np.unique(nearest):
         if not sides[k].any():
             continue
-        grown = cv2.dilate(sides[k], np.ones((3, 3), np.uint8))
+        near = cv2.dilate(sides[k], np.ones((3, 3), np.uint8))
         # Points beside padding were not judged: there the lung goes on for two.
         wider = cv2.dilate(sides[k], np.ones((5, 5), np.uint8))
-        grown = np.where(lattice.valid[k], grown, wider)
-        grown[air[k] & (sides[k] == 0)] = 0
-        grown[sides[k] > 0] = sides[k][sides[k] > 0]
-        wide = cv2.warpAffine(grown, matrix, (columns, rows), flags=flags)
+        near = np.where(lattice.valid[k], near, wider)
+        near[air[k] & (sides[k] == 0)] = 0
+        near[sides[k] > 0] = sides[k][sides[k] > 0]
+        wide = cv2.warpAffine(near, matrix, (columns, rows), flags=flags)
         for z in np.flatnonzero(nearest == k):
             low = (study.hu[z] < AIR_THRESHOLD_HU) & (study.hu[z] > _PADDING_HU)
             np.multiply(wide, low, out=fine[z])

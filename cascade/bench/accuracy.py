@@ -12,8 +12,8 @@ from cascade.core.findings import Findings
 from cascade.core.study import Study
 from cascade.fusion.fit import is_judged
 from cascade.metrics.froc import RATES, SIZES, Marks, marks, sensitivity_with_interval
-from cascade.metrics.intervals import Summary, summarise
 from cascade.metrics.score import Score, score
+from cascade.metrics.summary import Summary, summarise
 from cascade.pipeline import Cascade
 from segmenters.embolus import EmbolusEnsemble
 

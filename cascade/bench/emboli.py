@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from cascade.anatomy.morphology import components
 from cascade.core.errors import InputError
+from cascade.core.files import write_whole
 from cascade.simulation import Simulation, load, outline
 
 SMALLEST_ML = 0.01
@@ -45,7 +46,7 @@ def burden(mask: NDArray[np.bool_], spacing: Sequence[float]) -> Burden | None:
     if not slices.size:
         return None
     voxel_ml = float(np.prod(spacing)) / 1000
-    volumes = np.bincount(cc3d.connected_components(mask, connectivity=26).ravel())[1:] * voxel_ml
+    volumes = components(mask)[1][1:] * voxel_ml
     extent = float(slices[-1] - slices[0] + 1) * spacing[0]
     return Burden(float(volumes.sum()), int((volumes >= SMALLEST_ML).sum()), extent)
 
@@ -115,5 +116,4 @@ def draw(real: Sequence[Burden], made: Sequence[Burden], path: Path) -> None:
             axis.ecdf([getattr(one, name) for one in some], label=f"{side} ({len(some)})")
         axis.set(xlabel=title, ylabel="share of scans", xscale="linear" if name == "extent_mm" else "log")
         axis.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    write_whole(path, lambda file: figure.savefig(file, dpi=110, format="png"))

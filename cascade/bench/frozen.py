@@ -5,7 +5,6 @@ A better simulator makes a new version of a set beside the old one; an old one i
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections import Counter
@@ -20,6 +19,7 @@ from cascade.core.config import from_json
 from cascade.core.errors import InputError
 from cascade.datasets.case import Case
 from cascade.simulation import PhantomError, Simulated, Simulation, load, simulate
+from cascade.simulation.label_maps import ENDING, read_split
 
 MOST_SEEDS = 10_000
 """With emboli, and as many without."""
@@ -65,7 +65,7 @@ class FrozenSet:
     truth_sha256: dict[int, str]
 
     @classmethod
-    def read(cls, path: Path) -> FrozenSet:
+    def load(cls, path: Path) -> FrozenSet:
         """Read a set's YAML file.
 
         Raises:
@@ -84,27 +84,27 @@ class FrozenSet:
         raise InputError("E_NO_DATASET", f"{path.name} does not describe a frozen set: {problem}; mend it")
 
     @classmethod
-    def _of(cls, told: _File) -> FrozenSet:
-        """The set that a file tells of.
+    def _of(cls, content: _File) -> FrozenSet:
+        """The set that a file describes.
 
         Raises:
             PhantomError: A setting is outside its limits.
             ValueError: Seeds or hashes are none, or do not belong together.
         """
-        positive, negative = (_seeds(which, getattr(told.seeds, which)) for which in ("positive", "negative"))
+        positive, negative = (_seeds(which, getattr(content.seeds, which)) for which in ("positive", "negative"))
         if len(positive) != len(negative):
             raise ValueError(f"{len(positive)} studies with and {len(negative)} without emboli")
         if both := set(positive) & set(negative):
             raise ValueError(f"seed {min(both)} stands among those with and those without emboli")
-        config = dict(told.config or {})
+        config = dict(content.config or {})
         from_json(Simulation, config, "config")
-        hashes = {int(seed): sha for seed, sha in (told.truth_sha256 or {}).items()}
+        hashes = {int(seed): sha for seed, sha in (content.truth_sha256 or {}).items()}
         for seed, sha in hashes.items():
             if not re.fullmatch("[0-9a-f]{64}", sha):
                 raise ValueError(f"truth_sha256.{seed} must be 64 digits of 0-9 and a-f, got {sha!r}")
         if strange := set(hashes) - {*positive, *negative}:
             raise ValueError(f"truth_sha256 names {min(strange)}, which is none of the seeds")
-        return cls(told.name, told.split, positive, negative, config, hashes)
+        return cls(content.name, content.split, positive, negative, config, hashes)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -145,15 +145,14 @@ class FrozenSet:
             InputError: E_NO_ANATOMY, the folder lacks one, or their list.
         """
         try:
-            with (anatomies / "split.csv").open(newline="", encoding="utf-8") as file:
-                names = sorted(row["id"] for row in csv.DictReader(file) if row["split"] == self.split)
-        except (OSError, KeyError, ValueError) as error:
+            names = sorted(name for name, split in read_split(anatomies).items() if split == self.split)
+        except (OSError, ValueError) as error:
             text = f"{self.name} needs the label maps it was made on, with a split.csv of the columns id and split"
             raise InputError("E_NO_ANATOMY", f"{text}; name their folder with --anatomy") from error
         if not names:
             text = f"split.csv in {anatomies} lists no label map of split {self.split!r}"
             raise InputError("E_NO_ANATOMY", f"{text}, which {self.name} was made on; name another --anatomy")
-        maps = [anatomies / f"{name}.nii.gz" for name in names]
+        maps = [anatomies / f"{name}{ENDING}" for name in names]
         if missing := [path.name for path in maps if not path.is_file()]:
             text = f"{anatomies} lacks {missing[0]}, which {self.name} was made on"
             raise InputError("E_NO_ANATOMY", f"{text}; name the folder that holds it with --anatomy")

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.core.files import write_whole
 from cascade.core.findings import Findings
 from cascade.core.study import Study
 from cascade.core.windows import PE
-from cascade.metrics.score import lesions
+from cascade.metrics.lesions import lesions
 from cascade.writing.record import source_index
 
 ANSWER = "#ff4136"
@@ -76,9 +77,7 @@ def draw(study: Study, findings: Findings, path: Path, truth: Findings | None = 
     _scores(places["scores"], study, findings, known)
     figure.suptitle(title or caption(findings), color="white", fontsize=12)
     figure.supxlabel("red: answer" + ("" if truth is None else "; green: truth"), color="white", fontsize=9)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, dpi=100, format="png", facecolor="black")
-    part.replace(path)
+    write_whole(path, lambda file: figure.savefig(file, dpi=100, format="png", facecolor="black"))
 
 
 def caption(findings: Findings) -> str:

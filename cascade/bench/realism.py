@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.anatomy.lungs import find_lungs
+from cascade.anatomy.morphology import disc, grown
 from cascade.core.study import Study
 
 F32 = NDArray[np.float32]
@@ -271,12 +272,11 @@ def _band(plane: F32, sigma_mm: tuple[float, float], mm: float) -> F32:
 
 
 def _disc(radius: float, mm: float) -> NDArray[np.uint8]:
-    n = 2 * max(1, round(radius / mm)) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (n, n)), np.uint8)
+    return disc(max(1, round(radius / mm)))
 
 
 def _grown(mask: Mask, radius: float, mm: float) -> Mask:
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), _disc(radius, mm)) > 0)
+    return grown(mask, _disc(radius, mm))
 
 
 def _shrunk(mask: Mask, radius: float, mm: float) -> Mask:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.anatomy.lungs import body_centre, find_lungs
+from cascade.core.files import write_bytes
 from cascade.core.study import Study
 from cascade.core.windows import WINDOWS
 
@@ -70,7 +71,4 @@ def write(path: Path, picture: U8) -> None:
     done, coded = cv2.imencode(".png", picture, (cv2.IMWRITE_PNG_COMPRESSION, 9))
     if not done:
         raise OSError(f"{path} could not be coded as PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(coded.tobytes())
-    part.replace(path)
+    write_bytes(path, coded.tobytes())

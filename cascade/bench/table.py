@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cascade.core.files import write_bytes
+
 Row = Mapping[str, Any]
 
 
@@ -39,16 +41,9 @@ def cell(value: Any) -> str:
 
 def write(folder: Path, name: str, rows: Sequence[Row], more: Mapping[str, Any]) -> None:
     """Write `NAME.csv` (the rows) and `NAME.json` (rows and `more`) into a folder, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _replace(folder / f"{name}.csv", text.getvalue())
-    _replace(folder / f"{name}.json", json.dumps({**more, "rows": list(rows)}, indent=2) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_bytes(folder / f"{name}.csv", text.getvalue().encode())
+    write_bytes(folder / f"{name}.json", (json.dumps({**more, "rows": list(rows)}, indent=2) + "\n").encode())

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cascade.bundle.values import Bundle, Network, StageEntry, network_table, stage_classes, subset_name
-from cascade.bundle.weights import read_header, read_plain, write_whole
+from cascade.bundle.weights import read_header, read_plain
 from cascade.core.config import from_json, to_json
 from cascade.core.errors import BundleError
+from cascade.core.files import write_bytes
 from cascade.core.registry import nearest
 from cascade.fusion import FusionParameters
 from cascade.fusion.parameters import sound
@@ -46,6 +47,7 @@ def save(bundle: Bundle, folder: Path | str) -> Bundle:
 
     Raises:
         BundleError: The folder holds something that is no bundle.
+        OutputError: The disk is full, or the folder may not be written to.
     """
     folder = Path(folder)
     before: list[str] = []
@@ -56,11 +58,11 @@ def save(bundle: Bundle, folder: Path | str) -> Bundle:
     folder.mkdir(parents=True, exist_ok=True)
     files = {entry.file(member): net for entry in bundle.stages for member, net in entry.members.items()}
     for name, net in files.items():
-        write_whole(folder / name, net.blob)
+        write_bytes(folder / name, net.blob)
     if bundle.card:
-        write_whole(folder / "card.md", bundle.card.encode())
+        write_bytes(folder / "card.md", bundle.card.encode())
     text = json.dumps(_manifest(bundle), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(folder / "manifest.json", text.encode())
+    write_bytes(folder / "manifest.json", text.encode())
     for name in before:
         if name not in files:
             (folder / name).unlink()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.bundle.weights import pack, unpack
 from cascade.core.errors import BundleError, UsageError
 from cascade.core.registry import build, nearest
+from cascade.core.version import version_of, version_with_commit
 from cascade.fusion import FusionParameters
 from cascade.runtime import FULL_PRECISION, Blueprint, open_net
 
@@ -182,11 +183,22 @@ class Bundle:
         fusion = {key: value for key, value in self.fusion.items() if entry.stage not in key.split("+")}
         remark = f"> Stage `{entry.stage}` was trained anew: what follows tells of the bundle that it was put into.\n\n"
         card = remark + self.card if self.card and not self.card.startswith(remark) else self.card
-        return replace(self, stages=tuple(sorted(kept, key=lambda one: one.place)), fusion=fusion, card=card, sha256="")
+        return replace(
+            self,
+            stages=tuple(sorted(kept, key=lambda one: one.place)),
+            fusion=fusion,
+            card=card,
+            facts=self._facts(),
+            sha256="",
+        )
 
     def with_fusion(self, fitted: Mapping[str, FusionParameters]) -> Bundle:
         """This bundle with fusions added, by subset (see `subset_name`)."""
-        return replace(self, fusion={**self.fusion, **fitted}, sha256="")
+        return replace(self, fusion={**self.fusion, **fitted}, facts=self._facts(), sha256="")
+
+    def _facts(self) -> dict[str, Any]:
+        """The facts of a bundle that is made anew now."""
+        return {**self.facts, "version": version_with_commit()}
 
     def open(self, runtime: str, device: str, only: Iterable[str] | None = None) -> list[Learned]:
         """The stages with their networks behind a runtime, in the order of the cascade."""
@@ -225,14 +237,5 @@ def _code(package: str) -> str:
     for path in sorted(Path(str(importlib.import_module(package).__file__)).parent.glob("*.py")):
         digest.update(path.read_bytes())
     for library in ("torch", "timm", "ultralytics", "segmentation-models-pytorch"):
-        digest.update(_version(library).encode())
+        digest.update((version_of(library) or "absent").encode())
     return digest.hexdigest()
-
-
-def _version(library: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "absent"

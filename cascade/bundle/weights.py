@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,10 +87,3 @@ def read_plain(folder: Path, name: str) -> bytes:
     if path.is_symlink() and path.resolve().parent != folder.resolve():
         raise BundleError(f"{path} points outside the bundle; get the bundle again", "E_MANIFEST")
     return path.read_bytes()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is whole or as it was."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)

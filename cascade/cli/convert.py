@@ -8,11 +8,12 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import usable_out, whole
+from cascade.cli.folder import usable_out
 from cascade.cli.options import STUDY, Series, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.core.errors import UsageError
+from cascade.core.files import whole_folder
 
 VOLUMES = (".nii", ".nii.gz")
 
@@ -53,7 +54,7 @@ class Convert(Command):
         if volume:
             write_nifti(study, self.target)
         else:
-            with whole(self.target) as folder:
+            with whole_folder(self.target) as folder:
                 write_dicom(study, folder)
         z, y, x = study.grid.shape
         say(self, f"{z} slices of {y} x {x} in {self.target}")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import PICTURE, earlier_demo, usable_out, whole
+from cascade.cli.folder import PICTURE, earlier_demo, usable_out
 from cascade.cli.options import STUDY, Bundle, Device, Runtime, Series, existing, named, not_negative, output_formats
 from cascade.cli.program import OK, Command, say_aside
 from cascade.cli.terminal import progress_bar, summary
+from cascade.core.files import whole_folder
 
 if TYPE_CHECKING:
     from cascade.core.findings import Findings
@@ -61,7 +62,7 @@ class Demo(Command):
 
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         truth: Findings | None = None
-        with whole(self.out, PICTURE) as out:
+        with whole_folder(self.out, PICTURE) as out:
             if self.study is None:
                 self._tell(f"simulating a CT pulmonary angiogram (seed {self.seed}, procedural anatomy)")
                 truth = self._simulate(out / "study")

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from cascade.core.errors import InputError, UsageError
 from cascade.core.registry import nearest
+from cascade.writing.formats import FORMATS, USUAL
 
 Out = Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
 OptionalOut = Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")]
@@ -20,7 +21,10 @@ Studies = Positional[Annotated[tuple[Path, ...], arg(metavar="STUDY [STUDY ...]"
 Bundle = Annotated[Path | None, arg(metavar="FOLDER")]
 Series = Annotated[str | None, arg(metavar="SERIES")]
 
-FORMATS = ("json", "csv", "nifti", "html")
+_WRITES = "; ".join(f"{name} ({one.files})" for name, one in FORMATS.items())
+Formats = Annotated[str, arg(metavar="TYPES", help=f"Output types, with commas, of {_WRITES}.")]
+USUAL_FORMATS = ",".join(USUAL)
+"""The default."""
 
 
 def output_formats(text: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ import tyro
 from tyro.conf import UseCounterAction, arg
 
 from cascade.core.errors import CascadeError, InputError
+from cascade.core.version import version_with_commit
 
 OK = 0
 OUR_ERROR = 1
@@ -80,7 +81,7 @@ class Program:
         given = list(sys.argv[1:] if arguments is None else arguments)
         try:
             if given == ["--version"]:
-                tell(f"{self.name} {version()}")
+                tell(f"{self.name} {version_with_commit()}")
                 return OK
             command = self._parse(given)
         except BrokenPipeError:
@@ -186,14 +187,3 @@ def _ended_politely() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def version() -> str:
-    """The installed package's version; `0+tree` for a tree that was never installed."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("pe-cascade")
-    except PackageNotFoundError:
-        return "0+tree"

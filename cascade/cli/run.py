@@ -6,15 +6,15 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from tyro.conf import arg
-
-from cascade.cli.folder import usable_out, whole
+from cascade.cli.folder import usable_out
 from cascade.cli.options import (
     STUDY,
+    USUAL_FORMATS,
     Bundle,
     Device,
+    Formats,
     Out,
     Runtime,
     Series,
@@ -27,6 +27,7 @@ from cascade.cli.options import (
 from cascade.cli.program import OK, PART_FAILED, Command, failed, tell
 from cascade.cli.terminal import progress_bar, say, summary
 from cascade.core.errors import UsageError
+from cascade.core.files import whole_folder
 
 if TYPE_CHECKING:
     from cascade.pipeline import Cascade
@@ -49,7 +50,6 @@ class Run(Command):
         device: Where the networks run: auto, cpu, gpu or gpu:N.
         bundle: Folder of weights; the shipped ones by default.
         runtime: What runs the networks; the device's fastest by default, torch is the reference.
-        formats: Output types, with commas, of json, csv, nifti, html.
     """
 
     study: Studies
@@ -59,7 +59,7 @@ class Run(Command):
     device: Device = "auto"
     bundle: Bundle = None
     runtime: Runtime = "auto"
-    formats: Annotated[str, arg(metavar="TYPES")] = "json,csv,nifti,html"
+    formats: Formats = USUAL_FORMATS
 
     def run(self) -> int:
         """Each study through the cascade; results to OUT."""
@@ -115,7 +115,7 @@ class Run(Command):
         how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
         if cascade.choice.note:
             how["device_note"] = cascade.choice.note
-        with whole(out) as part:
+        with whole_folder(out) as part:
             save_run(evidence, findings, how, part, chosen)
         if self.json:
             text = (out / "findings.json").read_text(encoding="utf-8").rstrip("\n")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import INDEX, earlier_set, usable_out, whole
+from cascade.cli.folder import usable_out
 from cascade.cli.options import STUDY, Bundle, Out, existing, not_negative, stem
 from cascade.cli.overrides import override
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
-from cascade.core.errors import InputError, UsageError
+from cascade.core.errors import UsageError
+from cascade.core.files import whole_folder
 
 if TYPE_CHECKING:
     from cascade.core.findings import Field, Findings
@@ -76,22 +77,24 @@ class Simulate(Command):
         not_negative(seed=self.seed)
         ranges = emboli_range(self.emboli)
         self._refuse_what_says_nothing(ranges)
-        usable_out(self.out, earlier_set)
-        maps = anatomies(self.anatomy, self.split)
+        from cascade.simulation.label_maps import find_maps, open_all
+        from cascade.simulation.set import INDEX, is_set, write_index
+
+        usable_out(self.out, is_set)
+        maps = find_maps(self.anatomy, self.split)
         if self.paint_into is not None:
             refuse_unclear_study(existing(self.paint_into, STUDY))
         if self.arteries is not None:
             existing(self.arteries)
         from cascade.simulation import Simulation
-        from cascade.simulation.set import write_index
 
         begun = Simulation(**ranges)
         config = override({"simulation": begun}, self.overrides)["simulation"]
         changed = {one.name for one in fields(config) if getattr(config, one.name) != getattr(begun, one.name)}
         self._refuse_settings_of_no_use(changed, config)
         seeds = range(self.seed, self.seed + self.number)
-        with whole(self.out, INDEX) as out, progress_bar(self) as progress:
-            open_first(maps, seeds, progress)
+        with whole_folder(self.out, INDEX) as out, progress_bar(self) as progress:
+            open_all(maps, seeds, progress)
             made = (
                 self._simulated(out, config, seeds, maps)
                 if self.paint_into is None
@@ -161,19 +164,14 @@ class Simulate(Command):
 
     def _painted(self, out: Path, config: Simulation, seeds: range) -> Iterator[Row]:
         from cascade.simulation.paint_into import find_arteries, paint_into
-        from cascade.simulation.set import row, write_study
-        from cascade.simulation.truth import rows_of
+        from cascade.simulation.set import keep_painted
 
         scan = self.paint_into or Path()
         study, known, found = self._scan(scan)
         arteries = find_arteries(study, found, known.embolus)
         for seed in seeds:
-            painted, truth = paint_into(study, known, arteries, config, seed)
-            facts: dict[str, Any] = {"seed": seed, "anatomy": f"onto-{patient_of(scan)}", "config": config.digest()}
-            facts["lesions"] = rows_of(truth.lesions or ())
-            name = f"seed-{seed:05d}"
-            write_study(out / name, self.format, painted, truth, facts)
-            yield row(name, self.split, painted, truth, facts)
+            painted = paint_into(study, known, arteries, config, seed)
+            yield keep_painted(out, self.format, self.split, seed, patient_of(scan), config, painted)
 
     def _scan(self, path: Path) -> tuple[Study, Findings, Field]:
         """The real study, what is known of it, and its arteries: as given, else as the networks find them.
@@ -243,45 +241,6 @@ def emboli_range(text: str) -> Mapping[str, Any]:
     return {"emboli": (max(low, 1), high), **({} if low == 0 else {"positive": 1.0})}
 
 
-def anatomies(path: Path | None, split: str) -> list[Path]:
-    """The label maps to simulate on: a file, or those of a folder, of one split where that is asked for.
-
-    Raises:
-        InputError: There are none.
-        UsageError: A split was asked for, and the folder has no split.csv.
-    """
-    if path is None:
-        return []
-    existing(path)
-    if path.is_file():
-        return [path]
-    maps = sorted(path.glob("*.nii.gz"))
-    if split:
-        chosen = _of_split(path / "split.csv", split)
-        maps = [one for one in maps if one.name.removesuffix(".nii.gz") in chosen]
-    if not maps:
-        of = f" of split {split!r}" if split else ""
-        raise InputError(
-            "E_NO_ANATOMY", f"{path} holds no label maps (*.nii.gz){of}; name another --anatomy or --split"
-        )
-    return maps
-
-
-def _of_split(table: Path, split: str) -> set[str]:
-    if not table.is_file():
-        raise UsageError(f"--split {split} needs {table}, with the columns id and split")
-    import csv
-
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            if {"id", "split"} <= set(rows.fieldnames or ()):
-                return {row["id"] for row in rows if row["split"] == split}
-    except (ValueError, csv.Error):
-        pass
-    raise UsageError(f"--split {split} needs the columns id and split in {table}, parted by commas")
-
-
 def refuse_idle_split(anatomy: Path | None, split: str) -> None:
     """Refuse a split where there is no folder to choose from.
 
@@ -290,20 +249,3 @@ def refuse_idle_split(anatomy: Path | None, split: str) -> None:
     """
     if split and (anatomy is None or anatomy.is_file()):
         raise UsageError(f"--split {split} chooses among label maps; name their folder by --anatomy, or leave it out")
-
-
-def open_first(maps: Sequence[Path], seeds: Iterable[int], progress: Callable[[str, int, int], None] | None) -> None:
-    """Open every label map whose turn will come, so that a wrong one ends the work before it has begun.
-
-    Raises:
-        PhantomError: One is no label map of a chest.
-    """
-    used = sorted({maps[seed % len(maps)] for seed in seeds}) if maps else []
-    if len(used) < 2:  # the first study opens it
-        return
-    from cascade.simulation import load
-
-    for done, path in enumerate(used, start=1):
-        load(path)
-        if progress is not None:
-            progress("label maps", done, len(used))

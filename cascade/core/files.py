@@ -1,4 +1,7 @@
-"""Whole or absent: a file appears under its name with all its bytes, or not at all."""
+"""Whole or absent: a file or a folder appears under its name with all that it holds, or not at all.
+
+Every file that the package writes for itself or for others goes through here.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cascade.core.errors import CascadeError
+from cascade.core.errors import CascadeError, UsageError
 
+_PART = re.compile(r"\..*\.part")
 _NUMBERS = re.compile(r"\[\n([-+0-9.eE,\s]+)\n\s*\]")
 
 
@@ -28,7 +34,7 @@ def write_whole(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     Raises:
         OutputError: E_OUTPUT; the temporary file is gone.
     """
-    temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -51,8 +57,47 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_whole(path, lambda file: file.write(content))
 
 
+@contextmanager
+def whole_folder(out: Path, last: str = "DONE") -> Iterator[Path]:
+    """A new folder to write into; its content takes the place of what `out` holds when the block ends without an error.
+
+    The new folder lies beside `out`, and becomes it at once. Where `out` is there already it lies inside, since `out`
+    may be a disk of its own, or the only folder that may be written to; what `out` held goes only then, `last` first.
+
+    Args:
+        out: Nothing that it holds is kept.
+        last: The file that says that the rest is whole.
+
+    Raises:
+        UsageError: No folder can be made there.
+    """
+    out = out.resolve()
+    there = out.is_dir()
+    part = (out if there else out.parent) / f".{out.name}.{os.getpid()}.part"
+    try:
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            f"no folder can be made in {part.parent} ({error.strerror}); name another -o", "E_OUT"
+        ) from error
+    try:
+        yield part
+        if there:
+            _replace(out, part, last)
+        else:
+            part.rename(out)
+        _sync_folder(out.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def names_in(folder: Path) -> set[str]:
+    """What a folder holds, but for the remains of writing that was killed."""
+    return {path.name for path in folder.iterdir() if not _PART.fullmatch(path.name)}
+
+
 def write_done(out: Path, names: list[str], more: Mapping[str, Any] | None = None) -> None:
-    """Write DONE: the sha256 of each file, so that an answer can be told from its remains."""
+    """Write DONE: the sha256 of each file, so that a whole answer differs from its remains."""
     sums = {name: sha256_of(out / name) for name in sorted(names)}
     write_bytes(out / "DONE", to_json({"files": sums, **(more or {})}))
 
@@ -78,6 +123,15 @@ def to_json(value: Any) -> bytes:
     # A raw line break never stands inside a JSON string, so only lists are joined.
     text = _NUMBERS.sub(lambda match: "[" + ", ".join(match[1].replace(",", " ").split()) + "]", text)
     return (text + "\n").encode()
+
+
+def _replace(out: Path, part: Path, last: str) -> None:
+    (out / last).unlink(missing_ok=True)
+    for name in names_in(out):
+        old = out / name
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    for name in sorted(names_in(part), key=lambda name: name == last):
+        (part / name).rename(out / name)
 
 
 def _sync_folder(folder: Path) -> None:

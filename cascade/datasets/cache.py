@@ -1,6 +1,6 @@
-"""Prepared cases on disk: thinning a CT takes seconds, and every training of the same data asks for the same.
+"""Prepared cases on disk: thinning a CT takes seconds, and every training on the same data needs the same.
 
-A prepared case is found by all that made it - its files, what was asked, the code - so that nothing stale is ever read.
+A prepared case is found by all that made it - its files, its options, the code - so that nothing stale is ever read.
 It is a patient's pixels: it is kept only where somebody said so, in the folder that PE_CASCADE_CASES names, and no more
 of it than PE_CASCADE_CASES_GB (50) gigabytes: those not used for longest go first.
 """
@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cascade.core.config import to_json
 from cascade.core.errors import CascadeError, UsageError
+from cascade.core.files import OutputError
+from cascade.core.version import version_of
 from cascade.datasets.case import Case
 from cascade.datasets.entry import Entry
 
@@ -31,10 +31,11 @@ USUAL_GB = 50.0
 _ROOT = Path(__file__).resolve().parents[2]
 _CODE = (
     "cascade/core/*.py",
+    "cascade/anatomy/*.py",
     "cascade/reading/*.py",
-    "cascade/datasets/case.py",
+    "cascade/datasets/*.py",
+    "cascade/datasets/layouts/*.py",
     "cascade/training/segmenter.py",
-    "cascade/training/datasets/*.py",
     "cascade/training/imbalance/*.py",
     "segmenters/embolus.py",
 )
@@ -62,7 +63,7 @@ def prepared_case(entry: Entry, prepare: Callable[[Case], Case], settings: Any) 
     # A file that is damaged, or goes while it is read, is made again.
     with suppress(CascadeError, OSError, ValueError, KeyError, _safetensors_error()):
         if path.is_file():
-            case = Case.read(path)
+            case = Case.load(path)
             os.utime(path)
             return case
     case = prepare(entry.open())
@@ -73,9 +74,9 @@ def prepared_case(entry: Entry, prepare: Callable[[Case], Case], settings: Any) 
 def key(entry: Entry, settings: Any) -> str:
     """SHA-256 of what makes a prepared case: names, sizes and times of its files, the settings, the code."""
     digest = hashlib.sha256()
-    told = [entry.name, entry.patient, to_json(entry.asked), to_json(settings), _code()]
-    told += [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(entry)]
-    digest.update(json.dumps(told).encode())
+    made_by = [entry.name, entry.patient, to_json(entry.asked), to_json(settings), _code()]
+    made_by += [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(entry)]
+    digest.update(json.dumps(made_by).encode())
     return digest.hexdigest()
 
 
@@ -90,7 +91,7 @@ def _code() -> str:
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _CODE for path in _ROOT.glob(pattern)):
         digest.update(path.read_bytes())
-    digest.update(" ".join(version(name) for name in _LIBRARIES).encode())
+    digest.update(" ".join(version_of(name) or "absent" for name in _LIBRARIES).encode())
     return digest.hexdigest()
 
 
@@ -101,15 +102,9 @@ def _keep(case: Case, path: Path, limit: float) -> None:
         UsageError: E_CACHE, the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.part")
-        try:
-            case.save(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except (OSError, _safetensors_error()) as error:
-        why = getattr(error, "strerror", None) or error
+        case.save(path)
+    except OutputError as error:
+        why = getattr(error.__cause__, "strerror", None) or error.text
         raise UsageError(
             f"{FOLDER} names a folder that cannot be written ({why}); make room, name another, or unset it", "E_CACHE"
         ) from error

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cascade.core.config import from_json, to_json
 from cascade.core.errors import InputError
+from cascade.core.files import write_bytes
 from cascade.core.findings import Exam, Field, Findings, Lungs, Slices
 from cascade.core.grid import Box, Grid
 from cascade.core.stage import Learned
@@ -41,8 +42,12 @@ class Case:
     truth: Findings
 
     def save(self, path: Path) -> None:
-        """Write to one file, whole or not at all."""
-        from safetensors.numpy import save_file
+        """Write to one file, whole or not at all.
+
+        Raises:
+            OutputError: E_OUTPUT.
+        """
+        from safetensors.numpy import save
 
         tensors: dict[str, NDArray[Any]] = {"hu": np.ascontiguousarray(self.study.hu), "affine": self.study.grid.affine}
         boxes: dict[str, Any] = {}
@@ -60,15 +65,10 @@ class Case:
         if self.truth.exam is not None:
             head["exam"] = to_json(self.truth.exam)
         head |= {"facts": to_json(self.study.facts), "warnings": [to_json(note) for note in self.study.warnings]}
-        temporary = path.with_suffix(".tmp")
-        try:
-            save_file(tensors, temporary, metadata={"format": FORMAT, "case": json.dumps(head)})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_bytes(path, save(tensors, metadata={"format": FORMAT, "case": json.dumps(head)}))
 
     @classmethod
-    def read(cls, path: Path) -> Case:
+    def load(cls, path: Path) -> Case:
         """Read what `save` wrote.
 
         Raises:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cascade.anatomy.morphology import components, largest
 from cascade.core.findings import Field, Findings, Side
 from cascade.core.grid import Box, Grid
 from cascade.fusion.parameters import LesionModel
@@ -86,7 +86,7 @@ def find(findings: Findings, model: LesionModel) -> Candidates | None:
     labels = np.zeros(mask.shape, np.uint32)
     inner = Box.around(mask)
     if inner is not None:
-        labels[inner.slices] = cc3d.connected_components(mask[inner.slices], connectivity=26)
+        labels[inner.slices] = components(mask[inner.slices])[0]
     keep = _kept(labels, field.values, model, findings.grid)
     labels = keep[labels]
     return _measure(labels, findings, field)
@@ -159,12 +159,9 @@ def _tree(labels: NDArray[np.uint32], findings: Findings, field: Field, centroid
     if findings.arteries is None or findings.arteries.box != field.box:
         return unknown, unknown.copy()
     vessels = (findings.arteries.values >= 128) | (labels > 0)
-    parts = cc3d.connected_components(vessels, connectivity=26)
-    size = np.bincount(parts.ravel())
-    size[0] = 0
-    if not count or not size.any():
+    tree = largest(vessels)
+    if not count or not tree.any():
         return np.zeros(count), np.full(count, _FAR_MM)
-    tree = parts == size.argmax()
     touches = np.zeros(count)
     touches[np.unique(labels[tree & (labels > 0)]).astype(np.int64) - 1] = 1.0
     step = [max(int(_COARSE_MM // s), 1) for s in findings.grid.spacing]

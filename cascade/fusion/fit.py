@@ -18,7 +18,7 @@ from cascade.core.findings import Findings
 from cascade.core.study import Study
 from cascade.core.truth import is_positive
 from cascade.fusion.candidates import find, score
-from cascade.fusion.logistic import Values, fit_monotone, folds, platt, wilson
+from cascade.fusion.logistic import Values, fit_monotone, folds, platt
 from cascade.fusion.parameters import (
     EXAM_INPUTS,
     LESION_INPUTS,
@@ -28,7 +28,8 @@ from cascade.fusion.parameters import (
     OperatingPoint,
 )
 from cascade.fusion.stage import exam_inputs
-from cascade.metrics.score import FALSE_POSITIVE_MM3
+from cascade.metrics.intervals import Figure, wilson
+from cascade.metrics.lesions import FALSE_POSITIVE_MM3
 
 Case = tuple[Study | None, Findings, Findings]
 """A study (not needed), the findings after the embolus stage, and the truth."""
@@ -203,8 +204,9 @@ def _point(threshold: float, probability: Values, y: Values, measured_on: str) -
     return OperatingPoint(threshold, round(hits / with_it, 6), round(clear / without, 6), interval, measured_on)
 
 
-def _rounded(pair: tuple[float, float]) -> tuple[float, float]:
-    return round(pair[0], 4), round(pair[1], 4)
+def _rounded(share: Figure) -> tuple[float, float]:
+    low, high = (0.0, 1.0) if share.low is None or share.high is None else (share.low, share.high)
+    return round(low, 4), round(high, 4)
 
 
 def _refuse_few(positive: Sequence[bool]) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cascade.anatomy.lungs import LungReference, find_lungs
+from cascade.anatomy.morphology import largest
 from cascade.core.findings import Findings, Quality
 from cascade.core.grid import Box
 from cascade.core.study import Note, Study
@@ -170,12 +170,10 @@ def artery_hu(study: Study, findings: Findings, core_mm: float = 2.0, least_ml: 
     box = Box.around(core)
     if box is None:
         return None
-    parts = cc3d.connected_components(core[box.slices] > 0, connectivity=26)
-    size = np.bincount(parts.ravel())
-    size[0] = 0
-    if size.max() * study.grid.voxel_mm3 < 1000 * least_ml:
+    artery = largest(core[box.slices] > 0)
+    if np.count_nonzero(artery) * study.grid.voxel_mm3 < 1000 * least_ml:
         return None
-    return float(np.median(study.hu[field.box.slices][box.slices][parts == size.argmax()]))
+    return float(np.median(study.hu[field.box.slices][box.slices][artery]))
 
 
 def mediastinal_hu(study: Study, lungs: LungReference) -> float | None:

@@ -62,16 +62,6 @@ def platt(odds: Values, y: Values) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def wilson(hits: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share; 0 to 1 where there is nothing to count."""
-    if total == 0:
-        return 0.0, 1.0
-    p = hits / total
-    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * np.sqrt(p * (1 - p) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
-
-
 def folds(y: Sequence[bool], patients: Sequence[str] | None = None, count: int = 5) -> NDArray[np.int64]:
     """A fold for each exam: patients stay together, and positive ones are dealt out evenly.
 

@@ -1,1 +1,1 @@
-"""Two `Findings` in, figures out."""
+"""Two `Findings` in, figures out; below training and bench, which both use them."""

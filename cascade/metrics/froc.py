@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from cascade.core.findings import Findings
 from cascade.core.truth import is_positive
-from cascade.metrics.intervals import ROUNDS, Figure
-from cascade.metrics.score import CLOT_MM3, FALSE_POSITIVE_MM3, lesions
+from cascade.metrics.intervals import Figure, bootstrap
+from cascade.metrics.lesions import Numbers, lesions, match
 
 Values = NDArray[np.float64]
 
@@ -57,9 +57,7 @@ def marks(answer: Findings, truth: Findings) -> Marks | None:
     return compared(ours, confidence, lesions(truth), answer.grid.voxel_mm3)
 
 
-def compared(
-    ours: NDArray[np.unsignedinteger], confidence: Values, theirs: NDArray[np.unsignedinteger], voxel_mm3: float
-) -> Marks:
+def compared(ours: Numbers, confidence: Values, theirs: Numbers, voxel_mm3: float) -> Marks:
     """Numbered lesions beside numbered clots.
 
     Args:
@@ -68,16 +66,10 @@ def compared(
         theirs: Clot numbers `[z, y, x]`.
         voxel_mm3: Volume of a voxel.
     """
-    sizes, volumes = (np.asarray(np.bincount(some.ravel()) * voxel_mm3, np.float64) for some in (ours, theirs))
-    both = (ours > 0) & (theirs > 0)
-    surest = np.full(len(volumes), -np.inf)
-    np.maximum.at(surest, theirs[both], confidence[ours[both]])
-    touching = np.zeros(len(sizes), bool)
-    touching[ours[both]] = touching[0] = True
-    clots = np.flatnonzero(volumes >= CLOT_MM3)
-    clots = clots[clots > 0]
-    false = np.flatnonzero(~touching & (sizes >= FALSE_POSITIVE_MM3))
-    return Marks(volumes[clots], surest[clots], confidence[false])
+    matched = match(ours, theirs, voxel_mm3)
+    surest = np.full(int(theirs.max(initial=0)) + 1, -np.inf)
+    np.maximum.at(surest, matched.pairs[:, 1], confidence[matched.pairs[:, 0]])
+    return Marks(matched.clots_mm3, surest[matched.clots], confidence[matched.false])
 
 
 def sensitivity(
@@ -102,12 +94,7 @@ def sensitivity(
 def sensitivity_with_interval(
     studies: Sequence[Marks], rate: float, least_mm3: float = 0.0, under_mm3: float = np.inf, seed: int = 0
 ) -> Figure:
-    """The same with its 95 % bootstrap interval over studies; rounds without such a clot are left out."""
-    value = sensitivity(studies, rate, least_mm3, under_mm3)
-    if value is None:
-        return Figure(None)
-    rng = np.random.default_rng(seed)
-    picks = (rng.integers(0, len(studies), len(studies)) for _ in range(ROUNDS))
-    drawn = [sensitivity([studies[i] for i in pick], rate, least_mm3, under_mm3) for pick in picks]
-    low, high = np.percentile([one for one in drawn if one is not None], [2.5, 97.5])
-    return Figure(value, float(low), float(high))
+    """The same with its 95 % bootstrap interval over studies."""
+    return bootstrap(
+        lambda pick: sensitivity([studies[i] for i in pick], rate, least_mm3, under_mm3), len(studies), seed
+    )

@@ -11,6 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import platformdirs
+
 _SWITCHES = {
     "YOLO_OFFLINE": "1",  # the online check by DNS, update check, events, Sentry
     "YOLO_AUTOINSTALL": "0",  # pip and uv at run time
@@ -27,10 +29,7 @@ _SWITCHES = {
 def cache_folder() -> Path:
     """The user's cache folder of this package: `$PE_CASCADE_CACHE`, else the platform's. Not created here."""
     own = os.environ.get("PE_CASCADE_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "pe-cascade"
+    return Path(own) if own else platformdirs.user_cache_path("pe-cascade", appauthor=False)
 
 
 def go_offline() -> None:

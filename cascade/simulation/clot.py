@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from cascade.anatomy.morphology import components
 from cascade.simulation import shapes
 from cascade.simulation.canvas import LABELS, Canvas
 from cascade.simulation.shapes import F32, Box, Points
@@ -310,11 +311,10 @@ def _smoothed(
 
 def _whole(region: F32, artery: F32) -> F32:
     """The region without its crumbs: pieces that count as clot and are far smaller than the largest."""
-    parts, count = ndimage.label(region * seen(artery) >= 0.3, np.ones((3, 3, 3), bool))
-    if count < 2:
+    parts, sizes = components(region * seen(artery) >= 0.3)
+    if len(sizes) < 3:
         return region
-    sizes = np.bincount(parts.ravel())
-    crumb = sizes < 0.12 * sizes[1:].max()
+    crumb = sizes < 0.12 * sizes.max()
     crumb[0] = False
     near: NDArray[np.bool_] = ndimage.binary_dilation(crumb[parts], np.ones((3, 3, 3), bool))
     return np.asarray(np.where(near, 0, region), np.float32)

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
+from cascade.anatomy.morphology import component_at
 from cascade.simulation import contrast, shapes
 from cascade.simulation.canvas import LABELS, Canvas, upsample
 from cascade.simulation.contrast import Bolus
@@ -144,10 +145,9 @@ def _right_atrium(depth: F32, here: F32, la: Points, mm: float, size: float) -> 
 def _atrium(canvas: Canvas, marks: Landmarks) -> F32:
     """Signed distance to the central veins in coarse voxels."""
     vein = coarse(canvas.vein, marks.step) & ~marks.lung
-    parts, count = ndimage.label(vein)
-    if count:
-        at = tuple(np.clip((marks.atrium / marks.step).astype(int), 0, np.array(vein.shape) - 1))
-        vein = parts == parts[at] if parts[at] else vein
+    at = np.clip((marks.atrium / marks.step).astype(int), 0, np.array(vein.shape) - 1)
+    joined = component_at(vein, at)
+    vein = joined if joined.any() else vein
     outside = ndimage.distance_transform_edt(~vein)
     inside = ndimage.distance_transform_edt(vein)
     return np.asarray(outside - inside, np.float32)

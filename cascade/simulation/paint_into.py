@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cascade.anatomy.morphology import components, largest
 from cascade.core.findings import Exam, Field, Findings
 from cascade.core.grid import Box
 from cascade.core.study import Study
@@ -96,7 +96,7 @@ def find_arteries(
         drawn = emboli.full(study.grid.shape)[around.slices] > 0
         reach = ndimage.distance_transform_edt(~drawn, study.grid.spacing) <= APART_MM
         inside &= _to_canvas(reach.astype(np.float32), zoom) < 0.5
-    inside = cc3d.largest_k(inside.astype(np.uint8), k=1, connectivity=26) > 0
+    inside = largest(inside)
     if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
         raise PhantomError("the scan's arteries are too dark or too broken up to paint clots into")
     blood = _blood(hu, inside)
@@ -149,7 +149,7 @@ def paint_into(
     labels[part] = np.where(solid, nearest, 0)
     if truth.embolus is not None:
         drawn = truth.embolus.full(hu.shape) > 0
-        own = cc3d.connected_components(drawn.astype(np.uint8), connectivity=26)
+        own, _ = components(drawn)
         mask[drawn] = 255
         labels = np.where(own > 0, own + int(labels.max()), labels).astype(np.uint32)
     right, left = _halves(truth, hu.shape)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    from cascade.core.findings import Findings
-    from cascade.core.study import Study
-    from cascade.simulation import Simulated
+from cascade.core.files import names_in, to_json, write_bytes
+from cascade.core.findings import Findings
+from cascade.core.study import Study
+from cascade.simulation.config import Simulation
+from cascade.simulation.simulate import Simulated
+from cascade.simulation.truth import rows_of
+from cascade.writing import save, write_dicom, write_nifti
+from cascade.writing.volume import write_volume
 
+INDEX = "index.csv"
 COLUMNS = (
     "study", "anatomy", "split", "seed", "emboli", "volume_mm3", "contrast_hu", "slice_mm", "noise_hu", "kernel",
 )  # fmt: skip
@@ -22,9 +29,35 @@ COLUMNS = (
 
 def keep(folder: Path, form: str, split: str, seed: int, made: Simulated) -> dict[str, Any]:
     """Write a simulated study into a set, and return its row of the index."""
-    name = f"seed-{seed:05d}"
+    name = _name(seed)
     write_study(folder / name, form, made.study, made.truth, made.facts, made.labels)
     return row(name, split, made.study, made.truth, made.facts)
+
+
+def keep_painted(
+    folder: Path, form: str, split: str, seed: int, patient: str, config: Simulation, painted: tuple[Study, Findings]
+) -> dict[str, Any]:
+    """Write a real study that emboli were painted into, and return its row of the index.
+
+    Args:
+        folder: Of the set.
+        form: As of `write_study`.
+        split: Which the study belongs to.
+        seed: Of the emboli.
+        patient: Whose study it is.
+        config: What the emboli were made by.
+        painted: The study with its emboli, and its truth.
+    """
+    study, truth = painted
+    facts: dict[str, Any] = {
+        "seed": seed,
+        "anatomy": f"onto-{patient}",
+        "config": config.digest(),
+        "lesions": rows_of(truth.lesions or ()),
+    }
+    name = _name(seed)
+    write_study(folder / name, form, study, truth, facts)
+    return row(name, split, study, truth, facts)
 
 
 def write_study(
@@ -45,10 +78,6 @@ def write_study(
         facts: For exam.json.
         labels: Anatomy `[z, y, x]`, numbers of `cascade.simulation.LABELS`.
     """
-    from cascade.core.files import to_json, write_bytes
-    from cascade.writing import save, write_dicom, write_nifti
-    from cascade.writing.volume import write_volume
-
     if form == "dicom":
         write_dicom(study, folder / "ct")
     else:
@@ -82,7 +111,27 @@ def row(name: str, split: str, study: Study, truth: Findings, facts: Mapping[str
 
 def write_index(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write index.csv."""
-    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(folder / INDEX, text.getvalue().encode())
+
+
+def is_set(folder: Path) -> bool:
+    """Whether a folder holds a set that was written here, and nothing else."""
+    try:
+        with (folder / INDEX).open(newline="", encoding="utf-8") as file:
+            studies = {row["study"] for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error):
+        return False
+    return (
+        bool(studies)
+        and all(re.fullmatch(r"seed-\d+", str(name)) for name in studies)
+        and names_in(folder) == {*studies, INDEX}
+        and all({"truth"} < names_in(folder / name) <= {"truth", "ct", "ct.nii.gz"} for name in studies)
+    )
+
+
+def _name(seed: int) -> str:
+    return f"seed-{seed:05d}"

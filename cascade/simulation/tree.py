@@ -11,6 +11,7 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
+from cascade.anatomy.morphology import largest
 from cascade.simulation.shapes import F32, U8, Points
 
 STEPS = [
@@ -110,11 +111,7 @@ def grow(artery: U8, trunk: Points, mm: float) -> Tree:
     """Find the tree in an occupancy map uint8 `[z, y, x]`, rooted near `trunk` (z, y, x)."""
     mask = artery >= 128
     box = ndimage.find_objects(mask.view(np.uint8))[0]
-    inner = np.pad(mask[box], 1)
-    parts, count = ndimage.label(inner, np.ones((3, 3, 3)))
-    if count > 1:
-        inner = parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())
-    del parts
+    inner = largest(np.pad(mask[box], 1))
     origin = np.array([s.start - 1 for s in box])
     voxels = np.argwhere(inner)
     rim = ndimage.binary_dilation(inner) & ~inner

@@ -1,6 +1,8 @@
 """The moving average of a network's weights, which is what a training keeps.
 
 Source: Polyak and Juditsky, 1992; the warm-up of the decay is TensorFlow's.
+
+Torch's `AveragedModel` gives the same bits, but wraps the network: the names in every checkpoint would be others.
 """
 
 from __future__ import annotations
@@ -32,9 +34,9 @@ def moving_average(decay: float) -> Average:
 def mix(averaged: Weights, current: Weights, share: float) -> None:
     """Move averaged weights by a share towards the current ones, in place; whole numbers are copied."""
     pairs = list(zip(averaged, current, strict=True))
-    means = [mean for mean, _ in pairs if mean.is_floating_point()]
-    values = [value for mean, value in pairs if mean.is_floating_point()]
-    torch._foreach_lerp_(means, values, share)
+    moved = [pair for pair in pairs if pair[0].is_floating_point()]
+    if moved:
+        torch._foreach_lerp_([mean for mean, _ in moved], [value for _, value in moved], share)
     for mean, value in pairs:
         if not mean.is_floating_point():
             mean.copy_(value)

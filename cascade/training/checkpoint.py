@@ -50,7 +50,7 @@ class TrainingState:
         return bool(plan.patience) and self.since_best >= plan.patience
 
 
-def taken(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
+def snapshot(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
     """Copies of the weights, their average and the optimizer's memory, where they are."""
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
@@ -64,10 +64,10 @@ def part(tensors: Mapping[str, torch.Tensor], prefix: str) -> Tensors:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def put_back(
+def restore(
     tensors: Mapping[str, torch.Tensor], network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Undo everything since `taken`; the tensors stay as they are."""
+    """Undo everything since the `snapshot`; the tensors stay as they are."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     memory: dict[int, Tensors] = {}
     for name, tensor in tensors.items():
@@ -82,24 +82,24 @@ def put_back(
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def store(path: Path, tensors: Mapping[str, torch.Tensor], progress: TrainingState) -> None:
-    """Write to one file what was `taken`, how far it was, and where torch's random numbers are; whole or not at all.
+def save(path: Path, tensors: Mapping[str, torch.Tensor], progress: TrainingState) -> None:
+    """Write a `snapshot` to one file, with how far it was and where torch's random numbers are; whole or not at all.
 
     All processes of a training come here together, and the leader writes.
 
     Raises:
         OutputError: The disk is full, or the folder gone.
     """
-    from safetensors.torch import save
+    from safetensors.torch import save as packed
 
     random = _random()
     if world().is_main:
         plain = {k: v.cpu().contiguous() for k, v in {**tensors, **random}.items()}
-        write_bytes(path, save(plain, metadata={"progress": json.dumps(asdict(progress))}))
+        write_bytes(path, packed(plain, metadata={"progress": json.dumps(asdict(progress))}))
 
 
 def load(path: Path) -> tuple[Tensors, TrainingState]:
-    """Read what `store` wrote, and set torch's random numbers to where they were in this process."""
+    """Read what `save` wrote, and set torch's random numbers to where they were in this process."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:

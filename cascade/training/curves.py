@@ -24,10 +24,10 @@ def roc(answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def precision_recall(answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of what is found and of alarms that are right, with the threshold falling; right where nothing is told."""
+    """Recall and precision with the threshold falling from above 1 to 0; precision is 1 where there is no positive."""
     no, yes = _from_above(answers)
-    told = no + yes
-    return yes / max(yes[-1], 1.0), np.divide(yes, told, out=np.ones_like(yes), where=told > 0)
+    given = no + yes
+    return yes / max(yes[-1], 1.0), np.divide(yes, given, out=np.ones_like(yes), where=given > 0)
 
 
 def reliability(answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -35,9 +35,9 @@ def reliability(answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.float
     middles = (np.arange(BINS) + 0.5) / BINS
     grouped = answers.reshape(2, GROUPS, -1)
     count = grouped.sum(axis=(0, 2)).astype(float)
-    told = (grouped.sum(axis=0) * middles.reshape(GROUPS, -1)).sum(axis=1)
+    total = (grouped.sum(axis=0) * middles.reshape(GROUPS, -1)).sum(axis=1)
     given = count > 0
-    return told[given] / count[given], grouped[1].sum(axis=1)[given] / count[given], count[given]
+    return total[given] / count[given], grouped[1].sum(axis=1)[given] / count[given], count[given]
 
 
 def draw_curves(folder: Path, answers: Mapping[str, Answers]) -> None:
@@ -45,7 +45,7 @@ def draw_curves(folder: Path, answers: Mapping[str, Answers]) -> None:
     for name, across, up, curve in (
         ("roc", "1 - specificity", "sensitivity", roc),
         ("precision_recall", "recall", "precision", precision_recall),
-        ("reliability", "probability told", "share that is so", lambda one: reliability(one)[:2]),
+        ("reliability", "probability given", "share that is so", lambda one: reliability(one)[:2]),
     ):
         figure, axes = figure_of(1, len(answers))
         for (question, counts), axis in zip(answers.items(), axes, strict=True):

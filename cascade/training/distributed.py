@@ -48,9 +48,9 @@ class World:
         """The leader's value, for all."""
         if self.size == 1:
             return value
-        told = torch.tensor(value, dtype=torch.float64)
-        torch.distributed.broadcast(told, 0)
-        return float(told)
+        common = torch.tensor(value, dtype=torch.float64)
+        torch.distributed.broadcast(common, 0)
+        return float(common)
 
     def gathered(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         """The tensors of all processes (on the CPU, of one shape), by rank."""
@@ -101,7 +101,7 @@ def world() -> World:
 
 
 class _Total(torch.autograd.Function):
-    """A sum over all processes.
+    """A sum over all processes. Torch's own with a gradient (`torch.distributed.nn`) is deprecated, its heir private.
 
     Each makes the same loss of the same sums, so that the gradient that comes back is the same in all; times their
     number, because the gradients of the weights are means over the processes.
@@ -121,7 +121,7 @@ class _Total(torch.autograd.Function):
 def totals(*sums: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Sums over the samples of a process made sums over those of all; as they are where nothing is learned from them.
 
-    An evaluation is the leader's own: the others are not asked there, and would be waited for without end.
+    An evaluation is the leader's own: the others take no part, and would be waited for without end.
     """
     if processes() == 1 or not torch.is_grad_enabled():
         return sums

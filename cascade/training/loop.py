@@ -16,7 +16,7 @@ from torch import nn
 
 from cascade.core.errors import CascadeError, UsageError
 from cascade.training.average import moving_average
-from cascade.training.checkpoint import TrainingState, load, part, put_back, store, taken
+from cascade.training.checkpoint import TrainingState, load, part, restore, save, snapshot
 from cascade.training.distributed import world
 from cascade.training.feed import Batch, Draw, feed
 from cascade.training.losses import Loss, of_all
@@ -80,10 +80,10 @@ def fit(
         tensors, progress = load(run.state)
         refuse_others(network, part(tensors, "network."), run.state)
         run.refuse_ended(progress.step, plan.steps)
-        put_back(tensors, network, average, optimizer)
+        restore(tensors, network, average, optimizer)
         run.go_back(progress)
-    good = taken(network, average, optimizer)
-    store(run.state, good, progress)
+    good = snapshot(network, average, optimizer)
+    save(run.state, good, progress)
     saved = time.monotonic()
     # Nothing in a step waits for the device: what it computes is looked at every few steps.
     with closing(batches_of(draw, plan, progress.step, device)) as batches:
@@ -125,9 +125,9 @@ def fit(
             looked = evaluated or (step + 1) % plan.look_every == 0
             if looked:
                 if run.flush(plan.steps):
-                    good = taken(network, average, optimizer)
+                    good = snapshot(network, average, optimizer)
                 else:
-                    put_back(good, network, average, optimizer)
+                    restore(good, network, average, optimizer)
                     progress.factor = halved(progress.factor, step)
                 progress.step = step + 1
             if evaluated:
@@ -137,7 +137,7 @@ def fit(
                 progress.since_best = int(here.shared(progress.since_best))
             if looked and here.shared(evaluated or time.monotonic() - saved >= 60 * plan.save_minutes):
                 progress.seconds = run.seconds
-                store(run.state, good, progress)
+                save(run.state, good, progress)
                 saved = time.monotonic()
             if last:
                 break

@@ -303,10 +303,7 @@ def cut_table(path: Path, last: int) -> list[dict[str, float]]:
     if not rows:
         path.unlink()
         return []
-    temporary = path.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    append_rows(temporary, rows)
-    temporary.replace(path)
+    write_table(path, rows)
     return [{name: float(value) for name, value in row.items()} for row in rows]
 
 

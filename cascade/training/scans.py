@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import nn
 
 from cascade.core.findings import Findings
 from cascade.datasets.case import Case
+from cascade.metrics.overlap import hd95
 from cascade.metrics.score import score
 from cascade.training.feed import device_of
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
@@ -41,17 +41,17 @@ def row_of(case: Case, answer: Findings) -> Row:
     `dice`, `iou`, `sensitivity` and `precision` of voxels, `lesion_f1` (clots and false positives as
     `cascade.metrics.score` counts them), `hd95_mm`, and volumes in ml.
     """
-    told, true = answer.mask(), case.truth.mask()
+    found, true = answer.mask(), case.truth.mask()
     one = score(answer, case.truth)
-    both = np.count_nonzero(told & true)
+    both = np.count_nonzero(found & true)
     return {
         "scan": case.name,
         "dice": math.nan if one.dice is None else one.dice,
-        "iou": _share(both, np.count_nonzero(told | true)),
+        "iou": _share(both, np.count_nonzero(found | true)),
         "sensitivity": _share(both, np.count_nonzero(true)),
-        "precision": _share(both, np.count_nonzero(told)),
+        "precision": _share(both, np.count_nonzero(found)),
         "lesion_f1": _share(2 * one.found, one.clots + one.found + one.false_positives),
-        "hd95_mm": hd95(told, true, case.study.grid.spacing),
+        "hd95_mm": hd95(found, true, case.study.grid.spacing),
         "truth_ml": one.truth_mm3 / 1000,
         "answer_ml": one.answer_mm3 / 1000,
     }
@@ -65,20 +65,6 @@ def means(rows: Sequence[Row]) -> dict[str, float]:
         if values:
             found[f"scan_{name}"] = float(np.mean(values))
     return found
-
-
-def hd95(a: NDArray[np.bool_], b: NDArray[np.bool_], spacing: Sequence[float]) -> float:
-    """The distance, in mm, within which 95 % of either surface lies of the other; NaN where a mask is empty.
-
-    Source: Huttenlocher et al., 1993; the larger of the two directions' percentiles.
-    """
-    if not (a.any() and b.any()):
-        return math.nan
-    (box,) = ndimage.find_objects((a | b).astype(np.uint8))
-    a, b = (np.pad(mask[box], 1) for mask in (a, b))
-    rims = [mask & ~ndimage.binary_erosion(mask) for mask in (a, b)]
-    to_b, to_a = (ndimage.distance_transform_edt(~rim, sampling=spacing) for rim in reversed(rims))
-    return float(max(np.percentile(to_b[rims[0]], 95), np.percentile(to_a[rims[1]], 95)))
 
 
 def _share(part: int | np.integer[Any], whole: int | np.integer[Any]) -> float:

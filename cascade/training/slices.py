@@ -16,7 +16,7 @@ from cascade.core.errors import InputError, UsageError
 from cascade.core.stage import Learned
 from cascade.core.windows import AIR_HU
 from cascade.datasets.case import Case
-from cascade.metrics.intervals import auc
+from cascade.metrics.ranking import auc, average_precision, balanced_accuracy, brier
 from cascade.training.augment import AugmentConfig, intensity
 from cascade.training.examples import Example
 from cascade.training.feed import device_of, feed
@@ -60,7 +60,7 @@ class SliceConfig:
         margin: Points beyond the picture on both sides together, for turning and shifting.
         rotate_degrees: Largest rotation, either way.
         quarter_turns: Probability of a further 90, 180 or 270 degrees: patients lie prone or on a side.
-        mirror: Probability of swapping left and right; 0 for a stage that tells sides.
+        mirror: Probability of swapping left and right; 0 for a stage that names sides.
         scale: Smallest and largest magnification.
         shift: Largest shift, points.
         crop: Probability of a smaller field of view: a circle or a rectangle, air outside.
@@ -228,18 +228,18 @@ class SliceEvaluator:
         """
         logits = torch.from_numpy(self.logits(network))
         targets = np.stack([sample.target for sample in self.samples])
-        told = torch.sigmoid(logits)
-        answers = dict(zip(self.questions, tally(told, torch.from_numpy(targets)).numpy(), strict=True))
+        probability = torch.sigmoid(logits)
+        answers = dict(zip(self.questions, tally(probability, torch.from_numpy(targets)).numpy(), strict=True))
         scores: dict[str, float] = {}
         figures: dict[str, float] = {}
         for i, (name, counts) in enumerate(answers.items()):
             known = np.isfinite(targets[:, i])
-            truth, p = targets[known, i] >= 0.5, told.numpy()[known, i].astype(np.float64)
+            truth, p = targets[known, i] >= 0.5, probability.numpy()[known, i].astype(np.float64)
             if truth.any() and not truth.all():
                 scores[f"{name}_balanced"] = balanced_accuracy(truth, p >= 0.5)
                 scores[f"{name}_auc"] = auc(truth, p) or 0.0
                 figures[f"{name}_ap"] = average_precision(truth, p)
-            figures[f"{name}_brier"] = float(np.mean((p - truth) ** 2)) if len(p) else 0.0
+            figures[f"{name}_brier"] = brier(truth, p) or 0.0
             figures |= {f"{name}_{key}": value for key, value in rates(counts).items()}
         figures["f1"] = float(np.mean([figures[f"{name}_f1"] for name in answers]))
         figures["loss"] = float(self.criterion(logits, torch.from_numpy(targets)))
@@ -264,8 +264,8 @@ class SliceEvaluator:
             view, target = self._draw(i)
             with torch.inference_mode():
                 logits = network(torch.from_numpy(view)[None].to(device_of(network)))[0]
-            told = torch.sigmoid(logits.float()).cpu().numpy()
-            each = zip(self.questions, told, target, strict=True)
+            probability = torch.sigmoid(logits.float()).cpu().numpy()
+            each = zip(self.questions, probability, target, strict=True)
             examples.append(Example("; ".join(f"{name} {p:.2f}, truly {t:.0f}" for name, p, t in each), view[0]))
         return examples
 
@@ -273,20 +273,6 @@ class SliceEvaluator:
         sample, rim = self.samples[index], self.margin // 2
         inner = sample.hu[rim : sample.hu.shape[0] - rim, rim : sample.hu.shape[1] - rim].astype(np.float32)
         return self.stage.preprocess(inner[None]), sample.target
-
-
-def balanced_accuracy(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:
-    """Mean of sensitivity and specificity."""
-    return float((answer[truth].mean() + (~answer[~truth]).mean()) / 2)
-
-
-def average_precision(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """Mean precision over the steps of recall, by falling score; equal scores are told together."""
-    order = np.argsort(-score, kind="stable")
-    hits, told = np.cumsum(truth[order]), np.arange(1, len(truth) + 1)
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(truth) - 1)
-    recall, precision = hits[ends] / max(hits[-1], 1), hits[ends] / told[ends]
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
 def _choose(shares: Mapping[str, float], rng: np.random.Generator) -> str:

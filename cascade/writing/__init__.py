@@ -1,24 +1,7 @@
 """Findings, studies and reports to files; each whole or absent. One file a format."""
 
-from __future__ import annotations
+import lazy_loader
 
-from cascade.core.files import OutputError, is_done
-from cascade.writing.dicom import write_dicom
-from cascade.writing.findings import FORMATS, load_findings, save
-from cascade.writing.picture import overlay
-from cascade.writing.record import rounded
-from cascade.writing.run import save_run
-from cascade.writing.volume import write_nifti
-
-__all__ = [
-    "FORMATS",
-    "OutputError",
-    "is_done",
-    "load_findings",
-    "overlay",
-    "rounded",
-    "save",
-    "save_run",
-    "write_dicom",
-    "write_nifti",
-]
+# What is public stands in `__init__.pyi`; a name is imported when it is first used, so that the list of formats can be
+# read without what writes them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -89,12 +89,10 @@ def _place(ds: Any, grid: Grid, z: int) -> None:
 
 
 def decimal(value: float) -> str:
-    """A DICOM decimal string: the nearest to a number in 16 characters."""
-    for digits in range(17, 0, -1):
-        text = f"{float(value) + 0.0:.{digits}g}"
-        if len(text) <= 16:
-            return text
-    return "0"
+    """A DICOM decimal string: the nearest to a number in 16 characters, and no minus before zero."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return format_number_as_ds(float(value) + 0.0)
 
 
 def _uids(study_id: str) -> Callable[[str], UID]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
-from string import Template
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+from numpy.typing import NDArray
 
+from cascade.core.files import write_bytes
 from cascade.core.findings import Findings, Lesion
 from cascade.core.grid import Box
 from cascade.core.study import Study
+from cascade.writing.formats import Output
 from cascade.writing.picture import around, overlay, png, square
 from cascade.writing.plot import LINES, score_strip
 from cascade.writing.record import source_index
@@ -23,54 +28,66 @@ CLOSE_UP_MM = 60.0
 _COLOURS = {"lung": "--soft", "pe_filter": "--cool", "pe_siamese": "--hot"}
 
 
+@dataclass(frozen=True)
+class KeySlice:
+    """A slice that is shown.
+
+    Attributes:
+        whole: The slice, PNG in base64.
+        alt: What it is, for those who do not see it.
+        caption: What it shows, and where.
+        close_up: The same around the lesion; None where there is none.
+    """
+
+    whole: str
+    alt: str
+    caption: str
+    close_up: str | None = None
+
+
+def write_report(output: Output) -> list[str]:
+    """Write report.html."""
+    if output.study is None:
+        raise ValueError("a report shows a study")
+    write_bytes(output.folder / "report.html", report(output.study, output.findings))
+    return ["report.html"]
+
+
 def report(study: Study, findings: Findings) -> bytes:
     """The page: answer and why, key slices, scores along the body, lesions, quality, warnings, source."""
-    sections = [
-        _answer(findings),
-        _warnings(findings),
-        _pictures(study, findings),
-        _scores(findings),
-        _lesions(findings),
-        _quality(findings),
-        _source(study, findings),
-    ]
-    template = Template((files("cascade.writing") / "report.html").read_text(encoding="utf-8"))
-    return template.substitute(sections="\n".join(s for s in sections if s)).encode()
-
-
-def _answer(findings: Findings) -> str:
     exam = findings.exam
-    if exam is None:
-        return _section("Answer", "<p>No stage has answered for the patient.</p>")
-    probability = "no probability" if exam.probability is None else f"probability {exam.probability:.3f}"
-    point = f"operating point: {escape(exam.operating_point)}" if exam.operating_point else ""
-    head = (
-        f'<div class="answer"><span class="decision {escape(exam.decision)}">{escape(exam.decision)}</span>'
-        f'<span class="probability">{probability}</span><span class="research">{point}</span></div>'
+    page = _template().render(
+        exam=exam,
+        contributions=[(c.input, f"{c.value:.3f}", f"{c.effect:+.3f}") for c in (exam.contributions if exam else ())],
+        warnings=findings.warnings,
+        pictures=list(_pictures(study, findings)),
+        # The plot is ours, of numbers alone.
+        strip=None if findings.slices is None else Markup(score_strip(findings)),
+        marks=[(_COLOURS[name], label) for name, label in LINES],
+        lesions=None if findings.lesions is None else [_lesion_row(findings, one) for one in findings.lesions],
+        quality=_quality(findings),
+        source=_source(study, findings),
+        candidates=[(c.get("series"), c.get("slices"), c.get("reason")) for c in study.facts.get("candidates") or ()],
     )
-    rows = [(escape(c.input), f"{c.value:.3f}", f"{c.effect:+.3f}") for c in exam.contributions]
-    table = _table(("what it rests on", "value", "effect on the log-odds"), rows, numbers=(1, 2)) if rows else ""
-    return _section("Answer", f"{head}<p>{escape(exam.reason)}</p>{table}")
+    return page.encode()
 
 
-def _warnings(findings: Findings) -> str:
-    rows = [(f"<code>{escape(n.code)}</code>", escape(n.text)) for n in findings.warnings]
-    return _section("Warnings", _table(("code", "what"), rows)) if rows else ""
+@cache
+def _template() -> Template:
+    text = (files("cascade.writing") / "report.html").read_text(encoding="utf-8")
+    return Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True).from_string(text)
 
 
-def _pictures(study: Study, findings: Findings) -> str:
-    parts = []
+def _pictures(study: Study, findings: Findings) -> Iterator[KeySlice]:
     for z, box, caption in key_slices(findings):
-        picture = overlay(study, findings, z)
-        whole = _img(square(picture, study.grid.spacing), f"slice at {study.grid.z_mm[z]:.1f} mm")
-        where = f"z = {study.grid.z_mm[z]:.1f} mm, slice {source_index(findings.grid, z)} of the source"
-        inner = whole
+        place = f"z = {study.grid.z_mm[z]:.1f} mm, slice {source_index(findings.grid, z)} of the source"
+        whole = _base64(square(overlay(study, findings, z), study.grid.spacing))
+        close_up = None
         if box is not None:
             near = around(box, findings.grid.shape, study.grid.spacing, CLOSE_UP_MM)
             plain = overlay(study, findings, z, boxes=False)[near.y0 : near.y1, near.x0 : near.x1]
-            inner = f'<div class="pair">{whole}{_img(square(plain, study.grid.spacing, 3.0), "close-up")}</div>'
-        parts.append(f"<figure>{inner}<figcaption>{escape(caption)}; {where}</figcaption></figure>")
-    return _section("Key slices, PE window (level 100, width 700 HU)", f'<div class="keys">{"".join(parts)}</div>')
+            close_up = _base64(square(plain, study.grid.spacing, 3.0))
+        yield KeySlice(whole, f"slice at {study.grid.z_mm[z]:.1f} mm", f"{caption}; {place}", close_up)
 
 
 def key_slices(findings: Findings) -> list[tuple[int, Box | None, str]]:
@@ -124,68 +141,41 @@ def _name(lesion: Lesion) -> str:
     return f"lesion {lesion.number}: {lesion.side}{place}, {size}"
 
 
-def _scores(findings: Findings) -> str:
-    if findings.slices is None:
-        return ""
-    marks = "".join(
-        f'<span><i style="background: var({_COLOURS[name]})"></i>{escape(label)}</span>' for name, label in LINES
+def _lesion_row(findings: Findings, lesion: Lesion) -> tuple[str, ...]:
+    first, last = sorted(source_index(findings.grid, z) for z in lesion.slices)
+    return (
+        str(lesion.number),
+        lesion.side,
+        lesion.place or "",
+        f"{lesion.volume_mm3:.0f}",
+        *(f"{p:.3f}" for p in (lesion.probability, lesion.probability_max, lesion.probability_mean)),
+        ", ".join(f"{c:.1f}" for c in lesion.centroid_mm),
+        f"{first}-{last}",
+        "" if lesion.disagreement is None else f"{lesion.disagreement:.3f}",
     )
-    bars = '<span><i style="background: var(--hot); opacity: .28; height: 10px"></i>embolus volume</span>'
-    return _section("Slices", f'{score_strip(findings)}<p class="legend research">{marks}{bars}</p>')
 
 
-def _lesions(findings: Findings) -> str:
-    if findings.lesions is None:
-        return ""
-    if not findings.lesions:
-        return _section("Lesions", "<p>None found.</p>")
-    head = ("", "side", "place", "mm3", "probability", "max", "mean", "x, y, z mm (LPS)", "slices", "disagreement")
-    rows = []
-    for v in findings.lesions:
-        first, last = sorted(source_index(findings.grid, z) for z in v.slices)
-        spot = ", ".join(f"{c:.1f}" for c in v.centroid_mm)
-        numbers = (f"{p:.3f}" for p in (v.probability, v.probability_max, v.probability_mean))
-        unsure = "" if v.disagreement is None else f"{v.disagreement:.3f}"
-        rows.append(
-            (
-                str(v.number),
-                v.side,
-                escape(v.place or ""),
-                f"{v.volume_mm3:.0f}",
-                *numbers,
-                spot,
-                f"{first}-{last}",
-                unsure,
-            )
-        )
-    return _section("Lesions", _table(head, rows, numbers=(3, 4, 5, 6, 9)))
-
-
-def _quality(findings: Findings) -> str:
+def _quality(findings: Findings) -> dict[str, str | None] | None:
     quality = findings.quality
     if quality is None:
-        return ""
-    contrast = None if quality.contrast_hu is None else f"{quality.contrast_hu:.0f} HU ({quality.contrast_source})"
-    return _section(
-        "Quality",
-        _list(
-            {
-                "lungs found": {True: "yes", False: "no"}.get(quality.chest) if quality.chest is not None else None,
-                "lung volume": None if quality.lung_ml is None else f"{quality.lung_ml:.0f} ml",
-                "contrast": contrast,
-                "coverage of the lungs": None if quality.cut is None else f"{100 * (1 - quality.cut):.0f} %",
-                "noise": None if quality.noise_hu is None else f"{quality.noise_hu:.0f} HU",
-            }
-        ),
-    )
+        return None
+    return {
+        "lungs found": None if quality.chest is None else "yes" if quality.chest else "no",
+        "lung volume": None if quality.lung_ml is None else f"{quality.lung_ml:.0f} ml",
+        "contrast": None
+        if quality.contrast_hu is None
+        else f"{quality.contrast_hu:.0f} HU ({quality.contrast_source})",
+        "coverage of the lungs": None if quality.cut is None else f"{100 * (1 - quality.cut):.0f} %",
+        "noise": None if quality.noise_hu is None else f"{quality.noise_hu:.0f} HU",
+    }
 
 
-def _source(study: Study, findings: Findings) -> str:
+def _source(study: Study, findings: Findings) -> dict[str, Any]:
     series = study.facts.get("series") or {}
     facts = {k.replace("_", " "): v for k, v in study.facts.items() if k not in ("series", "candidates")}
     bundle = findings.provenance.get("bundle") or {}
     spacing = " x ".join(f"{s:.2f}" for s in study.grid.spacing)
-    rows = {
+    return {
         "study": study.id,
         "series": None if series.get("number") is None else f"number {series['number']}",
         "why this one": series.get("why_chosen"),
@@ -195,32 +185,7 @@ def _source(study: Study, findings: Findings) -> str:
         "weights": " ".join(str(v) for v in bundle.values()) if isinstance(bundle, Mapping) else None,
         "version": findings.provenance.get("version"),
     }
-    table = ""
-    candidates: Sequence[Mapping[str, Any]] = study.facts.get("candidates") or ()
-    if len(candidates) > 1:
-        cells = [(escape(str(c.get("series"))), str(c.get("slices")), escape(str(c.get("reason")))) for c in candidates]
-        table = "<h2>Series found</h2>" + _table(("series", "slices", "reason"), cells)
-    return _section("Source", _list(rows) + table)
 
 
-def _section(title: str, inner: str) -> str:
-    return f"<section><h2>{title}</h2>{inner}</section>"
-
-
-def _list(rows: Mapping[str, Any]) -> str:
-    pairs = (f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows.items() if v is not None and v != "")
-    return f"<dl>{''.join(pairs)}</dl>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """A table of cells that are HTML already."""
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        made = (f"<{tag}{' class=n' if i in numbers else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
-        return f"<tr>{''.join(made)}</tr>"
-
-    return f"<table>{row(head, 'th')}{''.join(row(cells, 'td') for cells in rows)}</table>"
-
-
-def _img(picture: np.ndarray[Any, np.dtype[np.uint8]], alt: str) -> str:
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(png(picture)).decode()}">'
+def _base64(picture: NDArray[np.uint8]) -> str:
+    return base64.b64encode(png(picture)).decode()

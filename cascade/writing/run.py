@@ -9,16 +9,13 @@ from typing import Any
 from cascade.core.files import to_json, write_bytes, write_done
 from cascade.core.findings import Findings
 from cascade.core.study import Study
-from cascade.writing.findings import check_formats, save
+from cascade.writing.formats import USUAL, Output, check_formats, write
 from cascade.writing.machine import machine
 from cascade.writing.record import rounded
-from cascade.writing.report import report
-
-RUN_FORMATS = ("json", "csv", "nifti", "html")
 
 
 def save_run(
-    study: Study, findings: Findings, run: Mapping[str, Any], out: Path | str, formats: Sequence[str] = RUN_FORMATS
+    study: Study, findings: Findings, run: Mapping[str, Any], out: Path | str, formats: Sequence[str] = USUAL
 ) -> list[str]:
     """Write findings, report, run.json and, last, DONE.
 
@@ -30,7 +27,7 @@ def save_run(
         run: Timings, device, runtime: what differs between two runs of the same study. Versions, machine and
             memory are added.
         out: The folder.
-        formats: See `save`; findings.json and run.json are always written.
+        formats: Names of `FORMATS`; findings.json and run.json are always written.
 
     Returns:
         Names of the files written, without DONE.
@@ -42,10 +39,7 @@ def save_run(
     out = Path(out)
     check_formats(formats)
     (out / "DONE").unlink(missing_ok=True)
-    names = save(findings, out, tuple(dict.fromkeys(("json", *formats))))
-    if "html" in formats:
-        write_bytes(out / "report.html", report(study, rounded(findings)))
-        names.append("report.html")
+    names = write(Output(out, rounded(findings), frozenset(formats) | {"json"}, study))
     write_bytes(out / "run.json", to_json({**machine(), **run}))
     names.append("run.json")
     write_done(out, names)

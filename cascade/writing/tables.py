@@ -7,7 +7,9 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cascade.core.files import write_bytes
 from cascade.core.findings import Findings
+from cascade.writing.formats import Output
 from cascade.writing.record import slice_rows, source_index
 
 SLICES = ("study", "slice", "z_mm", "lung", "pe_filter", "pe_siamese", "in_region", "embolus_mm3")
@@ -27,6 +29,13 @@ LESIONS = (
     "disagreement",
     "probability",
 )
+
+
+def write_tables(output: Output) -> list[str]:
+    """Write slices.csv and lesions.csv."""
+    write_bytes(output.folder / "slices.csv", slices_csv(output.findings))
+    write_bytes(output.folder / "lesions.csv", lesions_csv(output.findings))
+    return ["slices.csv", "lesions.csv"]
 
 
 def slices_csv(findings: Findings) -> bytes:

@@ -21,7 +21,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 
 def test_a_set_takes_its_seeds_in_turn(tmp_path: Path):
-    assert FrozenSet.read(written(tmp_path)).seeds == (0, 10, 1, 11)
+    assert FrozenSet.load(written(tmp_path)).seeds == (0, 10, 1, 11)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_file_that_describes_no_set_is_refused_before_a_study_is_made(
     tmp_path: Path, changes: dict[str, Any], told: str
 ):
     with pytest.raises(InputError, match=f"E_NO_DATASET: set.yaml does not describe a frozen set: .*{told}.*; mend it"):
-        FrozenSet.read(written(tmp_path, **changes))
+        FrozenSet.load(written(tmp_path, **changes))
 
 
 @pytest.mark.parametrize("key", ["name", "split", "seeds"])
@@ -61,7 +61,7 @@ def test_a_file_that_lacks_a_key_is_refused_by_its_name(tmp_path: Path, key: str
     path = tmp_path / "set.yaml"
     path.write_text(yaml.safe_dump({name: value for name, value in SET.items() if name != key}))
     with pytest.raises(InputError, match=f"{key} is missing"):
-        FrozenSet.read(path)
+        FrozenSet.load(path)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_a_file_that_lacks_a_key_is_refused_by_its_name(tmp_path: Path, key: str
 def test_text_that_says_something_twice_or_nothing_is_refused(tmp_path: Path, text: str, told: str):
     (tmp_path / "set.yaml").write_text(text)
     with pytest.raises(InputError, match=f"E_NO_DATASET.*{told}"):
-        FrozenSet.read(tmp_path / "set.yaml")
+        FrozenSet.load(tmp_path / "set.yaml")
 
 
 def test_a_label_map_that_is_not_there_is_named_before_a_study_is_made(tmp_path: Path):
     (tmp_path / "split.csv").write_text("id,split\na,test\n")
     with pytest.raises(InputError, match=r"E_NO_ANATOMY: .* lacks a\.nii\.gz"):
-        FrozenSet.read(written(tmp_path)).maps(tmp_path)
+        FrozenSet.load(written(tmp_path)).maps(tmp_path)
 
 
 @pytest.mark.parametrize("table", [None, "name,split\n", "id,split\na,train\n"])
@@ -92,20 +92,20 @@ def test_label_maps_without_the_sets_split_are_refused(tmp_path: Path, table: st
     if table is not None:
         (tmp_path / "split.csv").write_text(table)
     with pytest.raises(InputError, match="E_NO_ANATOMY"):
-        FrozenSet.read(written(tmp_path)).make(0, tmp_path)
+        FrozenSet.load(written(tmp_path)).make(0, tmp_path)
 
 
 @pytest.mark.data
 def test_the_newest_set_is_made_again_as_it_was_frozen(shared: Path):
-    newest = FrozenSet.read(Path(__file__).parents[1] / "frozen" / "validation-v3.yaml")
+    newest = FrozenSet.load(Path(__file__).parents[1] / "frozen" / "validation-v3.yaml")
     assert set(newest.truth_sha256) == set(newest.seeds)
     newest.make(QUICK, shared / "anatomy")
 
 
 def test_every_frozen_file_describes_a_set_and_robustness_takes_its_studies_from_the_test_set():
     frozen = Path(__file__).parents[1] / "frozen"
-    test = FrozenSet.read(frozen / "test-v1.yaml")
-    changed = [FrozenSet.read(path) for path in (frozen / "robustness-v1").glob("*.yaml")]
+    test = FrozenSet.load(frozen / "test-v1.yaml")
+    changed = [FrozenSet.load(path) for path in (frozen / "robustness-v1").glob("*.yaml")]
     assert len(changed) > 5
     for one in changed:
         assert len(one.seeds) == 20

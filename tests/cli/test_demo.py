@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cascade.cli.main import main
-from cascade.writing import is_done
+from cascade.core.files import is_done
 
 
 def test_a_demo_on_a_study_of_ones_own_says_where_to_look(

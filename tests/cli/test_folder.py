@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli.folder import earlier_demo, earlier_run, earlier_set, usable_out, whole
+from cascade.cli.folder import earlier_demo, earlier_run, usable_out
 from cascade.cli.main import main
 from cascade.core.errors import UsageError
+from cascade.core.files import whole_folder
+from cascade.simulation.set import is_set
 
 
 def results(folder: Path) -> Path:
@@ -38,7 +40,7 @@ def test_a_file_is_no_place_for_results(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("marker", "earlier"), [("DONE", earlier_run), ("index.csv", earlier_set), ("demo.png", earlier_demo)]
+    ("marker", "earlier"), [("DONE", earlier_run), ("index.csv", is_set), ("demo.png", earlier_demo)]
 )
 def test_a_marker_alone_gives_no_leave_to_delete(marker: str, earlier: Callable[[Path], bool], tmp_path: Path):
     (tmp_path / marker).write_text("study\n1\n")
@@ -55,9 +57,9 @@ def test_results_with_a_note_beside_them_are_kept(tmp_path: Path):
 
 def test_a_simulated_set_is_replaced_only_while_nothing_was_added(simulated: Path, tmp_path: Path):
     copy = shutil.copytree(simulated, tmp_path / "set")
-    assert earlier_set(copy)
+    assert is_set(copy)
     (copy / "seed-00005" / "note.txt").write_text("precious")
-    assert not earlier_set(copy)
+    assert not is_set(copy)
 
 
 def test_slices_never_take_the_place_of_results(slab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -70,7 +72,7 @@ def test_slices_never_take_the_place_of_results(slab: Path, tmp_path: Path, caps
 def test_a_folder_that_is_there_is_filled_and_stays_itself(tmp_path: Path):
     out = results(tmp_path / "out")
     before = out.stat().st_ino  # a mounted disk cannot be renamed or removed
-    with whole(out) as part:
+    with whole_folder(out) as part:
         (part / "slices.csv").write_text("new")
         (part / "DONE").write_text("new")
         assert (out / "findings.json").exists()
@@ -81,7 +83,7 @@ def test_a_folder_that_is_there_is_filled_and_stays_itself(tmp_path: Path):
 
 def test_an_error_leaves_earlier_results_as_they_were(tmp_path: Path):
     out = results(tmp_path / "out")
-    with pytest.raises(IsADirectoryError), whole(out) as part:  # noqa: PT012  # half of it must be there
+    with pytest.raises(IsADirectoryError), whole_folder(out) as part:  # noqa: PT012  # half of it must be there
         (part / "slices.csv").write_text("half")
         part.write_text("no file")
     assert earlier_run(out)

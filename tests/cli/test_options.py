@@ -8,7 +8,7 @@ from cascade.cli.bench.accuracy import numbers
 from cascade.cli.main import main
 from cascade.cli.options import existing, output_formats, stem
 from cascade.cli.overrides import override, parsed
-from cascade.cli.simulate import MOST_EMBOLI, anatomies, emboli_range, patient_of
+from cascade.cli.simulate import MOST_EMBOLI, emboli_range, patient_of
 from cascade.cli.train.training import new_run
 from cascade.core.errors import InputError, UsageError
 from cascade.core.windows import Window
@@ -16,7 +16,7 @@ from cascade.simulation.config import LIMITS
 
 
 def test_output_types_always_hold_json():
-    assert output_formats("csv, NIFTI") == ("json", "csv", "nifti")
+    assert output_formats("csv, NIFTI") == ("nifti", "csv", "json")
 
 
 def test_a_wrong_output_type_is_answered_with_the_nearest():
@@ -45,24 +45,6 @@ def test_other_counts_of_emboli_are_refused(text: str):
 def test_seeds_are_numbers_and_ranges():
     assert numbers("0-2, 7") == [0, 1, 2, 7]
     assert numbers("") == []
-
-
-def test_label_maps_are_those_of_the_split(tmp_path: Path):
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.nii.gz").touch()
-    (tmp_path / "split.csv").write_text("id,split\na,train\nb,test\n")
-    assert [p.name for p in anatomies(tmp_path, "train")] == ["a.nii.gz"]
-    assert len(anatomies(tmp_path, "")) == 2
-    with pytest.raises(InputError, match="E_NO_ANATOMY"):
-        anatomies(tmp_path, "validation")
-
-
-@pytest.mark.parametrize("table", ["", "name,split\na,train\n", "id;split\na;train\n"])
-def test_a_table_without_the_columns_of_a_split_is_refused(tmp_path: Path, table: str):
-    (tmp_path / "a.nii.gz").touch()
-    (tmp_path / "split.csv").write_text(table)
-    with pytest.raises(UsageError, match=r"--split train needs the columns id and split in .*split\.csv"):
-        anatomies(tmp_path, "train")
 
 
 def test_an_override_replaces_one_value():

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cascade.cli.main import main
+from cascade.core.files import is_done
 from cascade.core.findings import Findings
 from cascade.core.study import Study
-from cascade.writing import is_done
 
 CAPSYS = pytest.CaptureFixture[str]
 

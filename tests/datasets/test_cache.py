@@ -12,7 +12,7 @@ import pytest
 
 from cascade.core.errors import UsageError
 from cascade.datasets import entries
-from cascade.datasets.cache import FOLDER, SIZE, key, prepared_case
+from cascade.datasets.cache import _CODE, _ROOT, FOLDER, SIZE, key, prepared_case
 from cascade.datasets.case import Case
 from cascade.training.segmenter import prepared
 from segmenters.embolus import EmbolusConfig
@@ -138,3 +138,7 @@ def test_a_full_disk_under_the_cache_is_said_in_a_sentence_and_leaves_no_half_a_
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(kept.iterdir())
+
+
+def test_the_code_that_makes_a_case_is_where_the_cache_looks_for_it():
+    assert all(list(_ROOT.glob(pattern)) for pattern in _CODE)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.ops import nms
 
 from detectors.nms import overlap, suppress
 
@@ -52,3 +54,12 @@ def test_the_order_of_rows_changes_nothing(rows: np.ndarray, random: Random) -> 
     order = list(range(len(rows)))
     random.shuffle(order)
     assert suppress(rows[order], 0.3, 0.5) == suppress(rows, 0.3, 0.5)
+
+
+@given(tables, st.floats(0.05, 0.95))
+def test_boxes_that_stay_are_those_of_torchvision(rows: np.ndarray, iou: float) -> None:
+    rows = rows.round(3)
+    _, distinct = np.unique(rows[:, 4], return_index=True)  # its order of equal scores is not said
+    rows = rows[distinct, :5]
+    kept = nms(torch.from_numpy(rows[:, :4]), torch.from_numpy(rows[:, 4]), iou)
+    assert [k.box for k in suppress(rows, 0.0, iou)] == [tuple(rows[i, :4].tolist()) for i in kept]

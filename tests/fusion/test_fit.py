@@ -12,7 +12,7 @@ from cascade.core.study import Study
 from cascade.core.truth import is_positive
 from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
 from cascade.fusion.fit import FALSE_POSITIVES, Case, Measured, is_judged, kept_from, operating_points, worth
-from cascade.fusion.logistic import fit_monotone, folds, platt, wilson
+from cascade.fusion.logistic import fit_monotone, folds, platt
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
 
 STUDY, TRUTH = chest([RIGHT_CLOT, LEFT_CLOT])
@@ -199,8 +199,3 @@ def test_calibration_turns_odds_into_shares() -> None:
     slope, offset = platt(odds, y)
     assert slope == pytest.approx(0.5, abs=0.06)
     assert offset == pytest.approx(-1, abs=0.12)
-
-
-def test_wilsons_interval_is_the_textbooks() -> None:
-    assert wilson(19, 20) == pytest.approx((0.764, 0.991), abs=0.001)
-    assert wilson(0, 0) == (0.0, 1.0)

@@ -107,3 +107,14 @@ def test_the_table_has_a_row_a_size_that_there_is():
         Row("two", "cascade", score(truth, truth)),
     ]
     assert [(row["size"], row["clots"]) for row in froc(rows)] == [("all", 1), ("under 0.1 ml", 1)]
+
+
+@given(st.lists(st.tuples(st.lists(st.floats(0, 1)), st.lists(st.floats(0, 1))), min_size=1, max_size=4))
+def test_the_share_is_the_best_of_all_thresholds_that_allow_no_more_false_lesions(some):
+    studies = [study(*one) for one in some]
+    clots, false = (np.concatenate([getattr(one, name) for one in studies]) for name in ("found", "false"))
+    thresholds = [*np.unique(np.concatenate([clots, false])), np.inf]
+    for rate in (0.0, 0.5, 1.0):
+        allowed = [t for t in thresholds if (false >= t).sum() <= rate * len(studies)]
+        expected = max(float((clots >= t).mean()) for t in allowed) if clots.size else None
+        assert sensitivity(studies, rate) == expected

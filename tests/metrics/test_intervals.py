@@ -1,35 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from scipy import stats
 
-from cascade.metrics.intervals import auc, auc_with_interval, summarise, wilson
-from cascade.metrics.score import Score
-
-
-def exam(positive: bool, probability: float | None, dice: float | None = None, false_positives: int = 0) -> Score:
-    decision = "abstain" if probability is None else "positive" if probability > 0.5 else "negative"
-    clots = int(positive)
-    return Score(
-        positive, dice, clots, clots, false_positives, 50.0 * false_positives, 100.0, 100.0, probability, decision
-    )
+from cascade.metrics.intervals import Figure, auc_with_interval, bootstrap, mean, wilson
 
 
-def test_area_is_one_when_every_positive_ranks_above_every_negative():
-    assert auc(np.array([True, True, False]), np.array([0.9, 0.6, 0.5])) == 1.0
-
-
-def test_ties_count_half():
-    assert auc(np.array([True, False]), np.array([0.5, 0.5])) == 0.5
-
-
-def test_area_is_undefined_without_both_kinds():
-    assert auc(np.array([True]), np.array([0.5])) is None
-
-
-def test_interval_of_the_area_holds_the_area_and_repeats_with_its_seed():
+def test_the_interval_of_the_area_holds_the_area_and_repeats_with_its_seed() -> None:
     truth = np.array([True] * 8 + [False] * 8)
     ranked = np.linspace(0, 1, 16)[::-1] + 0.3 * np.sin(np.arange(16))
     first, second = auc_with_interval(truth, ranked, 1), auc_with_interval(truth, ranked, 1)
@@ -37,31 +15,29 @@ def test_interval_of_the_area_holds_the_area_and_repeats_with_its_seed():
     assert first.low <= first.value <= first.high
 
 
-def test_wilson_does_not_claim_certainty_from_ten_of_ten():
+def test_a_draw_that_lacks_one_kind_is_drawn_again() -> None:
+    assert auc_with_interval(np.array([True, False]), np.array([0.9, 0.1])) == Figure(1.0, 1.0, 1.0)
+
+
+def test_what_no_study_defines_has_no_figure() -> None:
+    assert mean([]) == auc_with_interval(np.ones(3, bool), np.zeros(3)) == wilson(0, 0) == Figure(None)
+    assert str(Figure(None)) == "-"
+
+
+def test_the_interval_of_a_mean_is_scipys() -> None:
+    values = np.random.default_rng(4).normal(size=40)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    ours = bootstrap(lambda pick: float(values[pick].mean()), 40)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.03)
+
+
+def test_wilson_does_not_claim_certainty_from_ten_of_ten() -> None:
     assert wilson(10, 10).low == pytest.approx(0.722, abs=0.002)
+    assert wilson(10, 10).high == 1.0
 
 
-def test_abstentions_are_counted_and_ranked_in_the_middle():
-    summary = summarise([exam(True, 0.9, 0.8), exam(True, None, 0.4), exam(False, 0.1, false_positives=2)])
-    assert summary.abstentions == 1
-    assert summary.auc.value == 1.0
-
-
-def test_mean_dice_is_taken_over_studies_with_a_clot():
-    summary = summarise([exam(True, 0.9, 0.8), exam(True, 0.9, 0.0), exam(False, 0.1), exam(False, 0.6, 0.0, 3)])
-    assert summary.dice.value == pytest.approx(0.4)
-    assert summary.dice_all.value == pytest.approx(0.8 / 3)
-    assert summary.false_positives_per_negative == 1.5
-
-
-def test_alarms_of_a_positive_exam_that_nobody_outlined_are_not_counted():
-    outlined = exam(True, 0.9, 0.8, false_positives=2)
-    summary = summarise([outlined, replace(exam(True, 0.9), outlined=False), exam(False, 0.1)])
-    assert summary.positives == 2
-    assert summary.false_positives_per_positive == 2.0
-
-
-def test_an_abstaining_positive_is_not_called_positive():
-    summary = summarise([exam(True, None, 0.4), exam(False, 0.1)])
-    assert summary.sensitivity.value == 0.0
-    assert summary.specificity.value == 1.0
+def test_wilsons_interval_is_the_textbooks() -> None:
+    share = wilson(19, 20)
+    assert (share.value, share.low, share.high) == pytest.approx((0.95, 0.764, 0.991), abs=0.001)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from cascade.core.errors import InputError, UsageError
 from cascade.core.findings import Exam, Field, Findings
 from cascade.core.grid import Box, Grid
-from cascade.metrics.score import dice, score
+from cascade.metrics.score import score
 
 GRID = Grid.simple((6, 10, 10), (2.0, 2.0, 2.0))  # a voxel is 8 mm3
 ALL = Box(0, 6, 0, 10, 0, 10)
@@ -104,9 +104,3 @@ def test_another_study_is_refused():
     other = Grid.simple((6, 10, 10), (1.0, 2.0, 2.0))
     with pytest.raises(InputError, match="E_GRID"):
         score(believe(CLOT), believe(CLOT, grid=other))
-
-
-def test_dice_is_symmetric():
-    rng = np.random.default_rng(3)
-    a, b = rng.random((2, 5, 5, 5)) > 0.6
-    assert dice(a, b) == dice(b, a)

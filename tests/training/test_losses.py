@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
+from segmentation_models_pytorch import losses as libraries
+from torchvision.ops import sigmoid_focal_loss
 
 from cascade.core.errors import UsageError
 from cascade.training.losses import LOSSES, SEGMENTATION, LossConfig, bce, focal, loss_of, symmetric, tversky
@@ -100,6 +104,26 @@ def test_terms_and_outputs_are_weighed() -> None:
     pair, truth = torch.cat([logits, -logits, 0 * logits], 1), torch.cat([target, target, target], 1)
     weighed = loss_of(LossConfig({"bce": 1.0}, outputs=(1.0, 0.5)))(pair, truth)
     assert float(weighed) == pytest.approx(float(bce(logits, target)) + 0.5 * float(bce(-logits, target)))
+
+
+def test_losses_are_those_of_libraries_where_these_have_them() -> None:
+    logits, target = batch()
+    config = LossConfig(smooth=0.0, tversky_gamma=4 / 3)
+    tversky_of = partial(libraries.TverskyLoss, "binary", alpha=config.tversky_alpha, beta=config.tversky_beta)
+    theirs = {
+        "bce": torch.nn.functional.binary_cross_entropy_with_logits(logits, target),
+        "focal": sigmoid_focal_loss(logits, target, config.focal_alpha, config.focal_gamma, reduction="mean"),
+        "tversky": tversky_of()(logits, target),
+        "focal_tversky": tversky_of(gamma=1 / config.tversky_gamma)(logits, target),
+        "lovasz": libraries.LovaszLoss("binary", per_image=True)(logits[:, 0], target[:, 0]),
+    }
+    for name, loss in theirs.items():
+        assert float(LOSSES[name](logits, target, config)) == pytest.approx(float(loss), rel=1e-4), name
+    # Squares in the denominator say the same as none where answers are sure.
+    sure = 40 * (torch.roll(target, 1, 3) - 0.5)
+    assert float(LOSSES["dice"](sure, target, config)) == pytest.approx(
+        float(libraries.DiceLoss("binary")(sure, target)), rel=1e-4
+    )
 
 
 def test_the_usual_loss_of_a_segmenter_is_dice_and_cross_entropy() -> None:

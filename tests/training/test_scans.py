@@ -7,8 +7,7 @@ import pytest
 
 from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box
-from cascade.training.scans import hd95, means, row_of
-from cascade.training.slices import average_precision
+from cascade.training.scans import means, row_of
 from tests.training.test_imbalance import GRID, WITH, WITHOUT, scan
 
 WHOLE = Box(0, 12, 0, 64, 0, 64)
@@ -37,17 +36,3 @@ def test_what_is_not_there_has_no_figure_and_counts_in_no_mean() -> None:
     assert all(math.isnan(float(empty[name])) for name in ("dice", "iou", "sensitivity", "lesion_f1", "hd95_mm"))
     assert means([empty, row_of(WITH, WITH.truth)])["scan_dice"] == 1.0
     assert means([empty]) == {}
-
-
-def test_the_distance_of_surfaces_is_in_millimetres_along_each_axis() -> None:
-    a, b = np.zeros((20, 20, 20), bool), np.zeros((20, 20, 20), bool)
-    a[5, 5:15, 5:15] = b[8, 5:15, 5:15] = True
-    assert hd95(a, b, (2.0, 1.0, 1.0)) == 6.0
-    assert hd95(b, a, (2.0, 1.0, 1.0)) == 6.0
-    assert math.isnan(hd95(a, 0 * a, (1.0, 1.0, 1.0)))
-
-
-def test_average_precision_tells_equal_scores_together() -> None:
-    truth = np.array([True, False, True, False])
-    assert average_precision(truth, np.array([0.9, 0.8, 0.7, 0.1])) == pytest.approx((1 + 2 / 3) / 2)
-    assert average_precision(truth, np.full(4, 0.5)) == 0.5

@@ -47,7 +47,7 @@ def small(case: Case) -> Case:
 def test_a_case_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     case = a_case()
     case.save(tmp_path / "one.case")
-    back = Case.read(tmp_path / "one.case")
+    back = Case.load(tmp_path / "one.case")
     assert back.truth == case.truth
     assert np.array_equal(back.study.hu, case.study.hu)
     assert (back.name, back.patient, back.kind) == (case.name, case.patient, case.kind)
@@ -58,7 +58,7 @@ def test_a_stored_case_keeps_its_readers_labels_and_what_the_reader_remarked(tmp
     exam = Exam("positive", reason="RSNA's readers", labels={"leftsided_pe": 1.0})
     study = replace(case.study, facts={"kernel": "B30f"}, warnings=(Note("W_THICK", "slices are thick"),))
     replace(case, study=study, truth=replace(case.truth, exam=exam)).save(tmp_path / "one.case")
-    back = Case.read(tmp_path / "one.case")
+    back = Case.load(tmp_path / "one.case")
     assert back.truth.exam == exam
     assert (back.study.facts, back.study.warnings) == (study.facts, study.warnings)
 
@@ -71,7 +71,7 @@ def test_a_case_stored_before_exams_were_kept_whole_still_opens(tmp_path: Path) 
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     old = {name: head[name] for name in ("name", "patient", "kind", "boxes")} | {"decision": "positive"}
     save_file(tensors, tmp_path / "old.case", metadata={"format": FORMAT, "case": json.dumps(old)})
-    assert Case.read(tmp_path / "old.case").truth == case.truth
+    assert Case.load(tmp_path / "old.case").truth == case.truth
 
 
 def test_cases_that_say_nothing_of_their_voxels_are_left_out_with_their_count_and_refused_where_all_do() -> None:

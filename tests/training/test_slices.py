@@ -13,7 +13,7 @@ from cascade.core.findings import Slices
 from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig
 from cascade.training.classifier import class_of
-from cascade.training.slices import SliceConfig, SliceEvaluator, SliceSample, SliceSampler, balanced_accuracy, collect
+from cascade.training.slices import SliceConfig, SliceEvaluator, SliceSample, SliceSampler, collect
 from classifiers import LungFilter, Siamese
 from classifiers.lung_filter import LungFilterConfig
 from tests.classifiers.chest import chest, truth
@@ -129,8 +129,3 @@ def test_a_judge_scores_each_question_on_slices_as_they_are() -> None:
         "lung": [2, 2],
         "pe": [0, 0],
     }
-
-
-def test_balanced_accuracy_of_one_answer_for_all_is_a_half() -> None:
-    known = np.array([True, False, False, False])
-    assert balanced_accuracy(known, np.ones(4, bool)) == 0.5

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from cascade.core import files as files_module
-from cascade.writing import OutputError, is_done, save_run
+from cascade.core.files import OutputError, is_done
+from cascade.writing import save_run
 from tests.writing.answers import answer, study
 
 EVERYTHING = {"findings.json", "slices.csv", "lesions.csv", "embolus.nii.gz", "report.html", "run.json"}
@@ -68,7 +69,7 @@ def test_a_full_disk_leaves_no_half_file_and_no_done(tmp_path, monkeypatch, fail
         save_run(study(), answer(), {}, tmp_path)
     assert "secret" not in str(caught.value)
     assert not is_done(tmp_path)
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tmp")]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_an_earlier_answer_is_no_answer_while_a_new_one_is_written(tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ from tyro.conf import Positional, arg
 from cascade.cli.folder import writable
 from cascade.cli.options import Bundle, Device, OptionalOut, Runtime, existing, named
 from cascade.cli.program import OK, Command, say_aside
-from cascade.cli.simulate import anatomies, open_first
 from cascade.cli.terminal import progress_bar
 from cascade.core.errors import UsageError
 
@@ -71,10 +70,11 @@ class Accuracy(Command):
             writable(self.out)
         for folder in self.studies:
             existing(folder)
-        maps = anatomies(self.anatomy, self.split if self.anatomy else "") if seeds else []
         from cascade.bench.frozen import FrozenSet
+        from cascade.simulation.label_maps import find_maps, open_all
 
-        chosen = None if self.frozen is None else FrozenSet.read(existing(self.frozen))
+        maps = find_maps(self.anatomy, self.split if self.anatomy else "") if seeds else []
+        chosen = None if self.frozen is None else FrozenSet.load(existing(self.frozen))
         frozen_maps = [] if chosen is None or self.anatomy is None else chosen.maps(existing(self.anatomy))
         from cascade.bench import table
         from cascade.bench.accuracy import Row, froc, measure, summaries
@@ -83,8 +83,8 @@ class Accuracy(Command):
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
         rows: list[Row] = []
         with progress_bar(self) as progress:
-            open_first(maps, seeds, progress)
-            open_first(frozen_maps, () if chosen is None else chosen.seeds, progress)
+            open_all(maps, seeds, progress)
+            open_all(frozen_maps, () if chosen is None else chosen.seeds, progress)
             for done, some in enumerate(measure(cascade, self._cases(seeds, maps, chosen), self.members), start=1):
                 rows += some
                 if progress is not None:

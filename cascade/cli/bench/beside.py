@@ -10,7 +10,7 @@ from tyro.conf import arg
 
 from cascade.cli.options import existing, not_negative, stem, told_apart
 from cascade.cli.program import Command
-from cascade.cli.simulate import anatomies, refuse_idle_split
+from cascade.cli.simulate import refuse_idle_split
 from cascade.core.errors import UsageError
 
 
@@ -53,7 +53,9 @@ class Beside(Command):
         for path in self.real:
             existing(path)
         told_apart("real studies", map(study_name, self.real))
-        return anatomies(self.anatomy, self.split)
+        from cascade.simulation.label_maps import find_maps
+
+        return find_maps(self.anatomy, self.split)
 
 
 def study_name(path: Path) -> str:

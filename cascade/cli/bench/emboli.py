@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 from cascade.cli.folder import writable
 from cascade.cli.options import OptionalOut, existing, not_negative, stem, told_apart
 from cascade.cli.program import OK, Command
-from cascade.cli.simulate import anatomies, open_first, refuse_idle_split
+from cascade.cli.simulate import refuse_idle_split
 from cascade.cli.terminal import progress_bar
 from cascade.core.errors import UsageError
 
@@ -59,8 +59,9 @@ class Emboli(Command):
         told_apart("masks", (stem(path) for path in found))
         from cascade.bench import table
         from cascade.bench.emboli import compare, draw, of_patients, simulated
+        from cascade.simulation.label_maps import find_maps, open_all
 
-        maps = anatomies(self.anatomy, self.split)
+        maps = find_maps(self.anatomy, self.split)
         real, made = dict(of_patients(found)), {}
         if not real:
             raise UsageError(
@@ -68,7 +69,7 @@ class Emboli(Command):
             )
         with progress_bar(self) as progress:
             seeds = range(self.seed, self.seed + self.simulated)
-            open_first(maps, seeds, progress)
+            open_all(maps, seeds, progress)
             for seed, measured in simulated(seeds, maps, self.slice_mm):
                 made[seed] = measured
                 if progress is not None:

@@ -8,7 +8,6 @@ from cascade.cli.bench.beside import Beside, study_name
 from cascade.cli.folder import writable
 from cascade.cli.options import OptionalOut
 from cascade.cli.program import OK
-from cascade.cli.simulate import open_first
 from cascade.cli.terminal import progress_bar
 
 
@@ -34,10 +33,11 @@ class Realism(Beside):
         from cascade.bench.accuracy import simulated
         from cascade.bench.realism import compare, figures
         from cascade.reading import read
+        from cascade.simulation.label_maps import open_all
 
         real, made = {}, []
         with progress_bar(self) as progress:
-            open_first(maps, self.seeds, progress)
+            open_all(maps, self.seeds, progress)
             for path in self.real:
                 real[study_name(path)] = figures(read(path))
             for done, (_, study, _) in enumerate(simulated(self.seeds, maps), start=1):

@@ -10,7 +10,6 @@ from cascade.cli.bench.beside import Beside, study_name
 from cascade.cli.folder import writable
 from cascade.cli.options import Out
 from cascade.cli.program import OK
-from cascade.cli.simulate import open_first
 from cascade.cli.terminal import progress_bar
 from cascade.core.errors import UsageError
 
@@ -41,6 +40,7 @@ class Sheets(Beside):
         from cascade.bench import sheets
         from cascade.bench.accuracy import simulated
         from cascade.reading import read
+        from cascade.simulation.label_maps import open_all
 
         levels = [name.strip() for name in self.levels.split(",") if name.strip()] or list(sheets.LEVELS)
         if unknown := set(levels) - set(sheets.LEVELS):
@@ -51,7 +51,7 @@ class Sheets(Beside):
         writable(self.out)
         rows: dict[str, list[tuple[str, Any]]] = {"pe": [], "lung": []}
         with progress_bar(self) as progress:
-            open_first(maps, self.seeds, progress)
+            open_all(maps, self.seeds, progress)
             real = ((study_name(path), read(path)) for path in self.real)
             made = ((name, study) for name, study, _ in simulated(self.seeds, maps))
             # One real, one simulated, as long as there are both: neighbours are easiest to compare.

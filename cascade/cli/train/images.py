@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cascade.cli.folder import usable_out, whole
+from cascade.cli.folder import usable_out
 from cascade.cli.options import Out, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.cli.train.training import Count, Folders
 from cascade.core.errors import UsageError
+from cascade.core.files import whole_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Images(Command):
         from cascade.training.images import ImageConfig, cases_of, write_images
 
         config = ImageConfig(size or None, self.format, quality)
-        with whole(self.out) as folder:
+        with whole_folder(self.out) as folder:
             told = write_images((case for path in sources for case in cases_of(path, self.dataset)), folder, config)
         text = f"{told.pictures} pictures of {told.cases} studies in {self.out}"
         say(self, f"{text}; embolism is unknown in {len(told.without)} of them" if told.without else text)

@@ -34,7 +34,7 @@ def _open(path: Path) -> Case:
     from safetensors import SafetensorError
 
     try:
-        return Case.read(path)
+        return Case.load(path)
     except SafetensorError as error:
         raise InputError("E_NOT_A_CASE", f"{path.name} is damaged ({error}); make it again") from error
 

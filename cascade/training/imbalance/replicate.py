@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from cascade.anatomy.morphology import component_at
 from cascade.core.patch import Patch
 from cascade.datasets.case import Case
 from segmenters.embolus import ARTERY, EMBOLUS, EmbolusEnsemble
@@ -73,8 +73,8 @@ class Replicate:
         corner = y - PATCH // 2 * step[0], x - PATCH // 2 * step[1]
         patch = Patch(z, *corner, step, (PATCH, PATCH))
         hu, coverage = self._stage.crop(case.study, patch), self._coverage(case, patch, EMBOLUS)
-        labels, _ = ndimage.label(coverage > 0, np.ones((3, 3, 3)))
-        coverage = np.where(labels == labels[len(hu) // 2, PATCH // 2, PATCH // 2], coverage, 0).astype(np.float32)
+        piece = component_at(coverage > 0, (len(hu) // 2, PATCH // 2, PATCH // 2), 26)
+        coverage = np.where(piece, coverage, 0).astype(np.float32)
         core = coverage >= min(_CORE, float(coverage.max()))
         middle = float(np.median(hu[core]))
         return np.where(core, hu, middle).astype(np.float32), coverage
