@@ -14,6 +14,7 @@ from cascade.core.files import to_json, write_bytes
 from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box
 from cascade.core.registry import nearest
+from cascade.writing.earlier import FILES_1, FORMAT_1, from_format_1
 from cascade.writing.record import FORMAT, MAPS, from_record, grid_of, rounded, to_record
 from cascade.writing.tables import lesions_csv, slices_csv
 from cascade.writing.volume import read_volume, write_volume
@@ -70,7 +71,7 @@ def save(findings: Findings, out: Path | str, formats: Sequence[str] = ("json", 
 
 
 def load_findings(out: Path | str) -> Findings:
-    """Read what `save` wrote: a folder with findings.json and the maps that it names.
+    """Read what `save` wrote, today or in an earlier version: a folder with findings.json and the maps that it names.
 
     Raises:
         InputError: E_FINDINGS, a file is missing, damaged or of another format.
@@ -78,15 +79,19 @@ def load_findings(out: Path | str) -> Findings:
     out = Path(out)
     try:
         record = json.loads((out / "findings.json").read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise InputError("E_FINDINGS", f"findings.json has format {record['format']!r}, {FORMAT!r} is read")
+        files = _FILES
+        if record["format"] == FORMAT_1:
+            record, files = from_format_1(record), _FILES | FILES_1
+        elif record["format"] != FORMAT:
+            text = f"findings.json has format {record['format']!r}, {FORMAT_1!r} and {FORMAT!r} are read"
+            raise InputError("E_FINDINGS", text)
         grid = grid_of(record)
         maps: dict[str, Field] = {}
         for name in MAPS:
             entry = record["maps"][name]
             if entry is not None and entry["stored"]:
                 box = Box(**entry["box"])
-                full = read_volume(out / _FILES[name], grid, _dtype(entry))
+                full = read_volume(out / files[name], grid, _dtype(entry))
                 values = np.ascontiguousarray(full[box.slices])
                 if values.shape != box.shape:
                     raise ValueError(f"the box of {name} leaves the grid")

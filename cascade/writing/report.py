@@ -15,12 +15,11 @@ from cascade.core.findings import Findings, Lesion
 from cascade.core.grid import Box
 from cascade.core.study import Study
 from cascade.writing.picture import around, overlay, png, square
-from cascade.writing.plot import LINES, score_strip
+from cascade.writing.plot import lines, score_strip
 from cascade.writing.record import source_index
 
 MOST_PICTURES = 6
 CLOSE_UP_MM = 60.0
-_COLOURS = {"lung": "--soft", "pe_filter": "--cool", "pe_siamese": "--hot"}
 
 
 def report(study: Study, findings: Findings) -> bytes:
@@ -107,8 +106,7 @@ def _highest(findings: Findings) -> list[tuple[int, str]]:
     count, z_mm = findings.grid.shape[0], findings.grid.z_mm
     scores = np.full(count, np.nan)
     if findings.slices is not None:
-        both = np.stack([findings.slices.pe_siamese, findings.slices.pe_filter])
-        scores = np.where(np.isnan(both[0]), both[1], both[0]).astype(np.float64)
+        scores = findings.slices.suspicion.astype(np.float64)
     chosen: list[tuple[int, str]] = []
     for z in np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable"):
         if np.isnan(scores[z]) or len(chosen) == 3:
@@ -128,7 +126,7 @@ def _scores(findings: Findings) -> str:
     if findings.slices is None:
         return ""
     marks = "".join(
-        f'<span><i style="background: var({_COLOURS[name]})"></i>{escape(label)}</span>' for name, label in LINES
+        f'<span><i style="background: var({line.colour})"></i>{escape(line.label)}</span>' for line in lines(findings)
     )
     bars = '<span><i style="background: var(--hot); opacity: .28; height: 10px"></i>embolus volume</span>'
     return _section("Slices", f'{score_strip(findings)}<p class="legend research">{marks}{bars}</p>')

@@ -10,7 +10,6 @@ from typing import Any
 from cascade.core.findings import Findings
 from cascade.writing.record import slice_rows, source_index
 
-SLICES = ("study", "slice", "z_mm", "lung", "pe_filter", "pe_siamese", "in_region", "embolus_mm3")
 LESIONS = (
     "study",
     "lesion",
@@ -30,9 +29,9 @@ LESIONS = (
 
 
 def slices_csv(findings: Findings) -> bytes:
-    """The slices, feet to head."""
-    study = study_id(findings)
-    return _table(SLICES, ({"study": study, **row} for row in slice_rows(findings)))
+    """The slices, feet to head; a column for each stage that scores slices."""
+    rows = [{"study": study_id(findings), **row} for row in slice_rows(findings)]
+    return _table(tuple(rows[0]), rows)
 
 
 def lesions_csv(findings: Findings) -> bytes:
