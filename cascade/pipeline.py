@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import cascade.bundle as bundles
+from cascade.anatomy.lungs import LungFinder
 from cascade.bundle import Bundle, subset_name
 from cascade.core.errors import UsageError
 from cascade.core.findings import Findings
 from cascade.core.registry import nearest
-from cascade.core.stage import Learned
+from cascade.core.stage import Learned, Stage
 from cascade.core.study import Study
 from cascade.core.version import version
 from cascade.fusion import Fusion, FusionParameters
@@ -24,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Cascade:
-    """Learned stages, then fusion.
+    """The lungs by threshold, learned stages, then fusion.
 
     Args:
         stages: Learned stages in order.
@@ -48,7 +49,7 @@ class Cascade:
         self.choice = choice or Choice("torch", "cpu")
         self.operating_point = operating_point
         self.learned = tuple(stages)
-        self.fusion = Fusion(_parameters(self.bundle, self.learned), operating_point=operating_point)
+        self.fusion = Fusion(_parameters(self.bundle, self.learned), self.bundle.gates, operating_point=operating_point)
         self.timings: dict[str, float] = {}
 
     @classmethod
@@ -77,9 +78,9 @@ class Cascade:
         return cls(loaded.open(choice.runtime, choice.device), loaded, choice, operating_point)
 
     @property
-    def stages(self) -> tuple[Learned | Fusion, ...]:
-        """All stages in order, the fusion last."""
-        return (*self.learned, self.fusion)
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages in order: the threshold's lungs first, the fusion last."""
+        return (LungFinder(), *self.learned, self.fusion)
 
     @property
     def names(self) -> tuple[str, ...]:

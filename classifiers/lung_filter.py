@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cascade.anatomy.lungs import body_centre
 from cascade.core.findings import Findings, Slices
 from cascade.core.patch import Patch
-from cascade.core.stage import Learned
+from cascade.core.stage import Learned, Scores
 from cascade.core.study import Study
 from cascade.core.truth import embolus_on
 from classifiers.scores import between, picture, probabilities, refuse_unusable
@@ -40,13 +40,15 @@ class LungFilter(Learned):
     """Probability that a slice shows lung (at least 5 cm2 of it), and a score for embolism on the slice.
 
     Reads     study.hu int16 `[z, y, x]`, HU
-    Returns   findings.slices: lung and pe_filter, 0..1, feet to head
+    Returns   findings.slices: lung, and a PE score by the stage's name, 0..1, feet to head
     Sample    float32 `[3, y, x]` in 0..1: one slice around the body's centre in the windows lung, pe, mediastinal
 
     The head called `pe` answers for embolism and the head called `lung` for lung: nothing else enters either.
     """
 
     name: ClassVar[str] = "lung_filter"
+    network: ClassVar[str] = "efficientnet"
+    scores: ClassVar[Scores] = "slices"
     # bfloat16 moved a slice of the trained lung filter by 0.14, of the Siamese network by 0.012.
     full_precision: ClassVar[bool] = True
     batch_size: ClassVar[int] = 8
@@ -86,4 +88,4 @@ class LungFilter(Learned):
         values = np.array([answer for _, answer in pairs], dtype=np.float32).reshape(-1, 2)
         before = findings.slices or Slices.unknown(study.grid.shape[0])
         lung, pe = (between(study.grid.z_mm, seen, values[:, i], self.config.stride_mm) for i in range(2))
-        return replace(findings, slices=replace(before, lung=lung, pe_filter=pe))
+        return replace(findings, slices=replace(before, lung=lung).with_pe(self.name, pe))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cascade.anatomy.lungs import body_centre
 from cascade.core.findings import Findings, Slices
 from cascade.core.patch import Patch
-from cascade.core.stage import Learned
+from cascade.core.stage import Learned, Scores
 from cascade.core.study import Study
 from cascade.core.truth import embolus_on
 from classifiers.scores import between, picture, probabilities, refuse_unusable
@@ -47,11 +47,13 @@ class Siamese(Learned):
     """PE score of each slice that shows lung, from one branch a window.
 
     Reads     study.hu int16 `[z, y, x]`, HU; findings.slices.lung; findings.lungs.region
-    Returns   findings.slices.pe_siamese, 0..1, feet to head; NaN for slices without lung
+    Returns   findings.slices: a PE score by the stage's name, 0..1, feet to head; NaN for slices without lung
     Sample    float32 `[3, y, x]` in 0..1: one slice around the lung region in the windows lung, pe, mediastinal
     """
 
     name: ClassVar[str] = "siamese"
+    network: ClassVar[str] = "siamese"
+    scores: ClassVar[Scores] = "slices"
     # bfloat16 moved a slice of the trained lung filter by 0.14, of the Siamese network by 0.012.
     full_precision: ClassVar[bool] = True
     batch_size: ClassVar[int] = 8
@@ -97,7 +99,7 @@ class Siamese(Learned):
         pe = between(study.grid.z_mm, seen, values, self.config.stride_mm)
         pe[~_shows_lung(findings, count)] = np.nan
         before = findings.slices or Slices.unknown(count)
-        return replace(findings, slices=replace(before, pe_siamese=pe))
+        return replace(findings, slices=before.with_pe(self.name, pe))
 
 
 def top_spread(lung: NDArray[np.float32], count: int) -> NDArray[np.intp]:

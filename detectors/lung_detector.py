@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.anatomy.lungs import LungReference, body_centre, find_lungs
+from cascade.anatomy.lungs import body_centre, reference_of
 from cascade.core.errors import UsageError
-from cascade.core.findings import Findings, Lungs
+from cascade.core.findings import Findings, LungReference, Lungs
 from cascade.core.patch import Patch
 from cascade.core.stage import Learned
 from cascade.core.study import Note, Study
@@ -68,7 +68,7 @@ class LungDetectorConfig:
 class LungDetector(Learned):
     """Boxes of the right and the left lung on each slice, and the box around both with a margin.
 
-    Reads     study.hu int16 `[z, y, x]`, HU
+    Reads     study.hu int16 `[z, y, x]`, HU; findings.reference
     Returns   findings.lungs
     Sample    float32 `[3, y, x]` in 0..1: one slice around the body's centre in the windows lung, pe, mediastinal
 
@@ -79,6 +79,7 @@ class LungDetector(Learned):
     """
 
     name: ClassVar[str] = "lung_detector"
+    network: ClassVar[str] = "yolo"
     batch_size: ClassVar[int] = 4
     Config: ClassVar[type[LungDetectorConfig]] = LungDetectorConfig
     config: LungDetectorConfig
@@ -126,7 +127,7 @@ class LungDetector(Learned):
         some = np.array(boxes, dtype=np.float32).reshape(-1, 2, 4)
         steady = without_leaps(some, study.grid.z_mm[seen], study.grid.spacing[1:], config.slope)
         learned = fill(without_strays(steady, config.run), seen, study.grid.shape[0])
-        reference = find_lungs(study)
+        reference = reference_of(study, findings)
         region = widen(around(join(learned, reference.boxes)), study.grid, config.margin_mm)
         lungs = Lungs(join(learned, reference.boxes), region)
         notes = disagreement(learned, reference, config.agreement)

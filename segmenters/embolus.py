@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box
 from cascade.core.patch import Patch
-from cascade.core.stage import Learned
+from cascade.core.stage import Learned, Scores
 from cascade.core.study import Study
 from cascade.core.windows import WINDOWS
 
@@ -64,6 +64,8 @@ class EmbolusEnsemble(Learned):
     """
 
     name: ClassVar[str] = "embolus"
+    network: ClassVar[str] = "attention_resunet"
+    scores: ClassVar[Scores] = "voxels"
     Config: ClassVar[type[EmbolusConfig]] = EmbolusConfig
     config: EmbolusConfig
 

@@ -19,11 +19,14 @@ def agreement(found: Findings, truth: Findings) -> dict[str, float]:
     scores: dict[str, float] = {}
     if found.lungs is not None and truth.lungs is not None and found.lungs is not truth.lungs:
         scores["lungs"] = box_agreement(found.lungs.boxes, truth.lungs.boxes)
-    for name in ("lung", "pe_filter", "pe_siamese"):
-        got, expected = (getattr(one.slices, name) for one in (found, truth))
-        if np.isfinite(got).any():
+    if found.slices is not None and truth.slices is not None:
+        # What a truth says of slices is what every stage should have said.
+        pairs = {"lung": (found.slices.lung, truth.slices.lung)}
+        pairs |= {name: (got, truth.slices.suspicion) for name, got in found.slices.pe.items()}
+        for name, (got, expected) in pairs.items():
             seen = np.isfinite(got)
-            scores[name] = float(((got[seen] >= 0.5) == (expected[seen] >= 0.5)).mean())
+            if seen.any():
+                scores[name] = float(((got[seen] >= 0.5) == (expected[seen] >= 0.5)).mean())
     for name in ("embolus", "arteries"):
         field: Field | None = getattr(found, name)
         if field is not None:
@@ -50,8 +53,9 @@ def differences(a: Findings, b: Findings) -> dict[str, float]:
         assert np.array_equal(np.isfinite(a.lungs.boxes), np.isfinite(b.lungs.boxes))
         far["lungs"] = float(np.nanmax(np.abs(a.lungs.boxes - b.lungs.boxes), initial=0))
     if a.slices is not None and b.slices is not None:
-        for name in ("lung", "pe_filter", "pe_siamese"):
-            one, other = getattr(a.slices, name), getattr(b.slices, name)
+        assert list(a.slices.pe) == list(b.slices.pe)
+        for name in ("lung", *a.slices.pe):
+            one, other = (s.lung if name == "lung" else s.pe[name] for s in (a.slices, b.slices))
             assert np.array_equal(np.isfinite(one), np.isfinite(other)), name
             far[name] = float(np.nanmax(np.abs(one - other), initial=0))
     for name in ("embolus", "arteries", "std"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import cc3d
 import numpy as np
@@ -14,6 +14,7 @@ from cascade.anatomy.lungs import find_lungs
 from cascade.core.findings import Exam, Field, Findings, Lungs, Slices
 from cascade.core.grid import Box, Grid
 from cascade.core.study import Study
+from cascade.core.truth import KNOWN
 
 Clot = tuple[float, float, float, float]
 """Centre z, y, x and radius, mm from the chest's middle."""
@@ -78,7 +79,7 @@ def truth_of(study: Study, sides: NDArray[np.uint8], embolus: NDArray[np.bool_],
     inside = np.where(embolus, 255, 0).astype(np.uint8)[box.slices]
     on = embolus.any(axis=(1, 2)).astype(np.float32)
     lung = ((sides > 0).sum(axis=(1, 2)) * grid.spacing[1] * grid.spacing[2] >= 500).astype(np.float32)
-    slices = replace(Slices.unknown(grid.shape[0]), lung=lung, pe_filter=on, pe_siamese=on.copy())
+    slices = Slices(lung, {KNOWN: on})
     return Findings(
         grid,
         lungs=Lungs(reference.boxes, region),
@@ -134,7 +135,8 @@ def moved(findings: Findings, box: Box, grid: Grid) -> Findings:
         region = None if lungs.region is None else shift(lungs.region)
         lungs = Lungs(lungs.boxes[box.z0 : box.z1] - offset, region)
     if slices is not None:
-        slices = Slices(*(getattr(slices, f.name)[box.z0 : box.z1] for f in fields(slices)))
+        pe = {name: scores[box.z0 : box.z1] for name, scores in slices.pe.items()}
+        slices = Slices(slices.lung[box.z0 : box.z1], pe)
     return replace(
         findings,
         grid=grid,

@@ -77,7 +77,7 @@ def stage_of(name: str, nets: dict[str, Net] | None = None) -> Learned:
 @functools.cache
 def running(name: str) -> Learned:
     """The same with its networks."""
-    names = [net for net, _ in SMALL[name][1]] if name in SMALL else [next(iter(network_table(name)))]
+    names = [net for net, _ in SMALL[name][1]] if name in SMALL else [bundles.stage_classes()[name].network]
     return stage_of(name, {net: open_net(module_of(name, net)) for net in names})
 
 

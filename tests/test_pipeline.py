@@ -4,12 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cascade
-from cascade import Cascade, UsageError
+import cascade.anatomy.lungs as lungs
+from cascade import Cascade, Study, UsageError
 from cascade.bundle import Bundle, load, save
-from cascade.fusion import inputs_of
 from tests.small_bundle import SMALL, parameters, small_bundle
 from tests.strategies import chest
 
@@ -36,7 +37,7 @@ STUDY, _ = chest(spacing=(3.0, 4.0, 4.0))
 
 
 def test_a_study_goes_through_every_stage_in_order(whole: Cascade) -> None:
-    assert [stage.name for stage in whole.stages] == [*SMALL, "fusion"]
+    assert [stage.name for stage in whole.stages] == ["lung_finder", *SMALL, "fusion"]
     findings = whole(STUDY)
     assert findings.lungs is not None
     assert findings.slices is not None
@@ -60,14 +61,14 @@ def test_findings_say_what_they_come_from_and_hold_no_timings(whole: Cascade, fo
 
 def test_timings_of_the_last_run_stand_beside_the_findings(whole: Cascade) -> None:
     whole(STUDY)
-    assert list(whole.timings) == [*SMALL, "fusion"]
+    assert list(whole.timings) == ["lung_finder", *SMALL, "fusion"]
     assert all(seconds >= 0 for seconds in whole.timings.values())
 
 
 def test_progress_is_told_stage_by_stage_up_to_its_total(whole: Cascade) -> None:
     calls: list[tuple[str, int, int]] = []
     whole(STUDY, lambda name, done, total: calls.append((name, done, total)))
-    assert list(dict.fromkeys(name for name, _, _ in calls)) == [*SMALL, "fusion"]
+    assert list(dict.fromkeys(name for name, _, _ in calls)) == ["lung_finder", *SMALL, "fusion"]
     last = {name: (done, total) for name, done, total in calls}
     assert all(done == total for done, total in last.values())
 
@@ -134,9 +135,25 @@ def test_an_operating_point_gives_two_answers_and_an_unknown_one_is_refused(fold
         Cascade.load(folder, device="cpu", runtime="torch", operating_point="ruleout")
 
 
-def test_inputs_follow_the_stages() -> None:
-    assert inputs_of(list(SMALL)) == ("lesion", "volume", "siamese", "filter")
-    assert inputs_of(["lung_filter"]) == ("filter",)
+def test_the_lungs_by_threshold_are_found_once_and_stand_in_the_findings(
+    whole: Cascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Study] = []
+    find = lungs.find_lungs
+    monkeypatch.setattr(lungs, "find_lungs", lambda study: calls.append(study) or find(study))
+    findings = whole(STUDY)
+    assert calls == [STUDY]
+    assert findings.reference is not None
+    assert np.array_equal(findings.reference.sides, find(STUDY).sides)
+
+
+def test_scores_and_inputs_bear_the_names_of_the_stages_that_gave_them(whole: Cascade) -> None:
+    findings = whole(STUDY)
+    assert findings.slices is not None
+    assert list(findings.slices.pe) == ["lung_filter", "siamese"]
+    less = whole.without("lung_filter")(STUDY)
+    assert less.slices is not None
+    assert list(less.slices.pe) == ["siamese"]
 
 
 def test_the_public_names_are_what_is_visible() -> None:

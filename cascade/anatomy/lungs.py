@@ -6,9 +6,7 @@ The work is done on a lattice of 2.5 mm, anchored in patient millimetres; only t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from weakref import WeakKeyDictionary
+from dataclasses import replace
 
 import cc3d
 import cv2
@@ -18,7 +16,9 @@ from numpy.typing import NDArray
 from cascade.anatomy.airways import airways
 from cascade.anatomy.coarse import AIR_THRESHOLD_HU, Lattice, body, inner_air, on_lattice
 from cascade.anatomy.morphology import Mask, erode, grown
+from cascade.core.findings import Findings, LungReference
 from cascade.core.grid import Grid
+from cascade.core.stage import Watch
 from cascade.core.study import Study
 
 MIN_SIDE_ML = 50.0
@@ -36,38 +36,6 @@ _SLICE_CM2 = 1.0  # Less lung than this on a slice is no box.
 Labels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
-class LungReference:
-    """What the threshold finds.
-
-    Attributes:
-        sides: uint8 `[z, y, x]` on the study's grid: 1 right lung, 2 left lung, 0 neither.
-        boxes: float32 `[z, 2, 4]`: the right and the left lung of each slice as x0, y0, x1, y1 in voxels
-            (half-open); NaN where there is none.
-        right_ml: Volume of the voxels of side 1.
-        left_ml: Volume of the voxels of side 2.
-    """
-
-    sides: Labels
-    boxes: NDArray[np.float32]
-    right_ml: float
-    left_ml: float
-
-    @cached_property
-    def mask(self) -> Mask:
-        """Voxels of either lung, bool `[z, y, x]`."""
-        return np.asarray(self.sides > 0)
-
-    @property
-    def found(self) -> bool:
-        """Whether there is a lung at all."""
-        return self.right_ml + self.left_ml > 0
-
-
-_FOUND: WeakKeyDictionary[Study, LungReference] = WeakKeyDictionary()
-"""What was found in studies that still exist: several stages ask, and a study never changes."""
-
-
 def find_lungs(study: Study) -> LungReference:
     """Find both lungs of a study; empty where there are none.
 
@@ -75,8 +43,6 @@ def find_lungs(study: Study) -> LungReference:
         Sides, boxes and volumes; a side under 50 ml (in a study lower than 10 cm: under 5 cm2 times its height)
         counts as none.
     """
-    if study in _FOUND:
-        return _FOUND[study]
     lattice = on_lattice(study)
     air = inner_air(lattice)
     lungs = _lung_components(lattice, air & ~airways(lattice, air))
@@ -89,8 +55,29 @@ def find_lungs(study: Study) -> LungReference:
     ml = [float(np.count_nonzero(fine == side)) * study.grid.voxel_mm3 / 1000 for side in (1, 2)]
     found = LungReference(fine, _boxes(fine, study.grid), ml[0], ml[1])
     found.sides.flags.writeable = found.boxes.flags.writeable = False
-    _FOUND[study] = found
     return found
+
+
+def reference_of(study: Study, findings: Findings) -> LungReference:
+    """The lungs by threshold: as the findings hold them, else found now (in training, or for a stage on its own)."""
+    return find_lungs(study) if findings.reference is None else findings.reference
+
+
+class LungFinder:
+    """The first stage of a cascade, the one without networks.
+
+    Reads     study.hu int16 `[z, y, x]`, HU
+    Returns   findings.reference
+    """
+
+    name = "lung_finder"
+
+    def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
+        """Find both lungs by threshold; they may be empty."""
+        found = replace(findings, reference=find_lungs(study))
+        if watch is not None:
+            watch(1, 1)
+        return found
 
 
 def body_centre(study: Study) -> tuple[float, float]:

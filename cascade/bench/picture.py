@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from cascade.core.findings import Findings
 from cascade.core.study import Study
 from cascade.core.windows import PE
 from cascade.metrics.lesions import lesions
-from cascade.writing.record import source_index
+from cascade.writing.record import column, source_index
 
 ANSWER = "#ff4136"
 TRUTH = "#2ecc40"
@@ -105,7 +106,7 @@ def centre(
     shape = study.grid.shape
     z = shape[0] // 2
     if findings.slices is not None:
-        score = findings.slices.pe_siamese
+        score = findings.slices.suspicion
         if np.isfinite(score).any():
             z = int(np.nanargmax(score))
     return z, shape[1] // 2, shape[2] // 2
@@ -135,8 +136,8 @@ def _scores(axis: Any, study: Study, findings: Findings, known: NDArray[np.bool_
         has = known.any(axis=(1, 2)).astype(float)
         axis.fill_between(z_mm, 0, has, step="mid", color=TRUTH, alpha=0.25, linewidth=0, label="truth")
     if findings.slices is not None:
-        for name, colour in (("lung", LUNG), ("pe_filter", "#ffdc00"), ("pe_siamese", ANSWER)):
-            values = getattr(findings.slices, name)
+        lines = {"lung": findings.slices.lung} | {column(name): scores for name, scores in findings.slices.pe.items()}
+        for (name, values), colour in zip(lines.items(), itertools.cycle((LUNG, "#ffdc00", ANSWER)), strict=False):
             seen = np.isfinite(values)
             if seen.any():
                 axis.plot(z_mm[seen], values[seen], color=colour, linewidth=1, label=name)

@@ -2,23 +2,23 @@
 
 from cascade.bundle.disk import default_path, load, save
 from cascade.bundle.values import (
-    ORDER,
     PACKAGES,
     Bundle,
     Network,
     StageEntry,
+    inputs_of,
     network_table,
     stage_classes,
     subset_name,
 )
 
 __all__ = [
-    "ORDER",
     "PACKAGES",
     "Bundle",
     "Network",
     "StageEntry",
     "default_path",
+    "inputs_of",
     "load",
     "network_table",
     "save",

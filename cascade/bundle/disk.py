@@ -15,7 +15,7 @@ from cascade.core.config import from_json, to_json
 from cascade.core.errors import BundleError
 from cascade.core.files import write_bytes
 from cascade.core.registry import nearest
-from cascade.fusion import FusionParameters
+from cascade.fusion import FusionParameters, Gates
 from cascade.fusion.parameters import sound
 
 FORMAT = 1
@@ -92,6 +92,7 @@ def load(folder: Path | str | None = None) -> Bundle:
         )
     try:
         stages = tuple(_stage(folder, item) for item in manifest["stages"])
+        gates = from_json(Gates, manifest.get("gates", {}), "gates")
         fusion = _fusion(manifest)
         name = str(manifest["name"])
     except KeyError as error:
@@ -106,17 +107,21 @@ def load(folder: Path | str | None = None) -> Bundle:
     # The card is for people: one that is no UTF-8 is shown as far as it goes.
     card = (folder / "card.md").read_text(encoding="utf-8", errors="replace") if (folder / "card.md").is_file() else ""
     return Bundle(
-        name,
-        tuple(sorted(stages, key=lambda entry: entry.place)),
-        fusion,
-        facts,
-        card,
-        folder,
-        hashlib.sha256(text).hexdigest(),
+        name=name,
+        stages=tuple(sorted(stages, key=lambda entry: entry.place)),
+        fusion=fusion,
+        gates=gates,
+        facts=facts,
+        card=card,
+        folder=folder,
+        sha256=hashlib.sha256(text).hexdigest(),
     )
 
 
-_OWN = ("format", "name", "stages", "fusion", "operating_points")
+_RENAMED = {"filter": "lung_filter"}
+"""Inputs of the fusion in earlier manifests, and what they are called now."""
+
+_OWN = ("format", "name", "stages", "gates", "fusion", "operating_points")
 
 
 def _manifest(bundle: Bundle) -> dict[str, Any]:
@@ -148,6 +153,7 @@ def _manifest(bundle: Bundle) -> dict[str, Any]:
             }
             for entry in bundle.stages
         ],
+        "gates": to_json(bundle.gates),
         "fusion": {**fusion, "subsets": others},
         "operating_points": {} if full is None else to_json(full)["operating_points"],
     }
@@ -160,9 +166,27 @@ def _fusion(manifest: Mapping[str, Any]) -> dict[str, FusionParameters]:
         full = subset_name(item["name"] for item in manifest["stages"])
         subsets[full] = {**found, "operating_points": manifest.get("operating_points", {})}
     try:
-        return {key: sound(from_json(FusionParameters, value, "fusion")) for key, value in subsets.items()}
+        scoring = [name for name, kind in stage_classes().items() if kind.scores == "slices"]
+        return {
+            key: sound(from_json(FusionParameters, _by_stage(value), "fusion"), scoring)
+            for key, value in subsets.items()
+        }
     except ValueError as error:
         raise BundleError(f"the manifest's {error}", "E_MANIFEST") from error
+
+
+def _by_stage(fusion: Any) -> Any:
+    """A fusion whose inputs bear the names of stages: earlier manifests had another name for one of them."""
+    if not isinstance(fusion, Mapping):
+        return fusion
+    renamed = dict(fusion)
+    for part in ("inputs", "coefficients", "baselines"):
+        values = fusion.get(part)
+        if isinstance(values, Mapping):
+            renamed[part] = {_RENAMED.get(name, name): value for name, value in values.items()}
+        elif isinstance(values, list):
+            renamed[part] = [_RENAMED.get(str(name), name) for name in values]
+    return renamed
 
 
 def _no_number(text: str) -> float:

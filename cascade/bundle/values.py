@@ -19,7 +19,8 @@ from cascade.bundle.weights import pack, unpack
 from cascade.core.errors import BundleError, UsageError
 from cascade.core.registry import build, nearest
 from cascade.core.version import version_of, version_with_commit
-from cascade.fusion import FusionParameters
+from cascade.fusion import FusionParameters, Gates
+from cascade.fusion.parameters import VOXEL_INPUTS
 from cascade.runtime import FULL_PRECISION, Blueprint, open_net
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from cascade.core.stage import Learned
 
 PACKAGES = ("detectors", "classifiers", "segmenters")
-ORDER = ("lung_detector", "lung_filter", "siamese", "embolus")
+"""The network packages in the order in which their stages look at a study."""
 
 
 def stage_classes() -> dict[str, type[Learned]]:
-    """Every learned stage by name, from the packages' own lists."""
+    """Every learned stage by name, from the packages' own lists; the order of those is the order of the cascade."""
     return {name: kind for package in PACKAGES for name, kind in importlib.import_module(package).STAGES.items()}
 
 
@@ -140,7 +141,7 @@ class StageEntry:
     @property
     def place(self) -> int:
         """Where it stands in the cascade."""
-        return ORDER.index(self.stage) if self.stage in ORDER else len(ORDER)
+        return _place(self.stage)
 
     def file(self, member: str) -> str:
         """The name of a member's file."""
@@ -155,6 +156,7 @@ class Bundle:
         name: For people.
         stages: In the order of the cascade; a half-trained bundle has fewer.
         fusion: What was fitted, by the names of the learned stages that were present, joined with "+".
+        gates: When the fusion abstains, whatever was fitted.
         facts: created, version, licence, intended_use, trained_on, provenance: as the manifest has them.
         card: The model card, Markdown.
         folder: Where it was loaded from.
@@ -164,6 +166,7 @@ class Bundle:
     name: str = "unnamed"
     stages: tuple[StageEntry, ...] = ()
     fusion: Mapping[str, FusionParameters] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
     facts: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     folder: Path | None = None
@@ -208,7 +211,21 @@ class Bundle:
 
 def subset_name(stages: Iterable[str]) -> str:
     """How a set of learned stages is called in `Bundle.fusion`: in the cascade's order, joined with "+"."""
-    return "+".join(sorted(stages, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)))
+    return "+".join(sorted(stages, key=lambda name: (_place(name), name)))
+
+
+def inputs_of(stages: Iterable[str]) -> tuple[str, ...]:
+    """What these learned stages give the fusion's model of the exam, the last stage first."""
+    known, inputs = stage_classes(), list[str]()
+    for name in sorted(stages, key=_place, reverse=True):
+        inputs += {"nothing": (), "slices": (name,), "voxels": VOXEL_INPUTS}[known[name].scores]
+    return tuple(dict.fromkeys(inputs))
+
+
+def _place(stage: str) -> int:
+    """Where a stage stands in the cascade; behind all others where it is unknown."""
+    order = list(stage_classes())
+    return order.index(stage) if stage in order else len(order)
 
 
 def _open(bundle: Bundle, entry: StageEntry, runtime: str, device: str) -> Learned:

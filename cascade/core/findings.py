@@ -6,7 +6,8 @@ A field that nobody has filled is None, which means unknown, never zero.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -55,23 +56,71 @@ class Lungs:
 
 
 @dataclass(frozen=True, eq=False)
+class LungReference:
+    """The lungs as a threshold and connected components find them in a study, without anything learned.
+
+    Attributes:
+        sides: uint8 `[z, y, x]` on the study's grid: 1 right lung, 2 left lung, 0 neither.
+        boxes: float32 `[z, 2, 4]`: the right and the left lung of each slice as x0, y0, x1, y1 in voxels
+            (half-open); NaN where there is none.
+        right_ml: Volume of the voxels of side 1.
+        left_ml: Volume of the voxels of side 2.
+    """
+
+    sides: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    right_ml: float
+    left_ml: float
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """Voxels of either lung, bool `[z, y, x]`."""
+        return np.asarray(self.sides > 0)
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a lung at all."""
+        return self.right_ml + self.left_ml > 0
+
+
+@dataclass(frozen=True, eq=False)
 class Slices:
-    """One value a slice, feet to head; NaN where a stage has not seen the slice.
+    """One value a slice, feet to head; NaN where it is unknown.
 
     Attributes:
         lung: Probability that the slice shows lung, float32 `[z]`.
-        pe_filter: PE score of the lung filter's second head, float32 `[z]`.
-        pe_siamese: PE score of the Siamese classifier, float32 `[z]`.
+        pe: Scores for embolism by the name of the stage that gave them, each float32 `[z]`, in the order of the
+            stages; in a truth, by the name of the source that knows.
+
+    Raises:
+        ValueError: Scores are not one a slice.
     """
 
     lung: NDArray[np.float32]
-    pe_filter: NDArray[np.float32]
-    pe_siamese: NDArray[np.float32]
+    pe: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, scores in self.pe.items():
+            if scores.shape != self.lung.shape:
+                raise ValueError(f"{name} scores {scores.shape} slices, there are {self.lung.shape}")
+        object.__setattr__(self, "pe", dict(self.pe))  # what the caller does to its own mapping later changes nothing
 
     @classmethod
     def unknown(cls, count: int) -> Slices:
         """Nothing known about `count` slices."""
-        return cls(*(np.full(count, np.nan, np.float32) for _ in range(3)))
+        return cls(np.full(count, np.nan, np.float32))
+
+    def with_pe(self, name: str, scores: NDArray[np.float32]) -> Slices:
+        """These slices with the scores `[z]` of one more stage, or with new ones of a stage that is there."""
+        return replace(self, pe={**self.pe, name: scores})
+
+    @property
+    def suspicion(self) -> NDArray[np.float32]:
+        """The score of the last stage that saw the slice, float32 `[z]`; NaN where none did."""
+        last = np.full_like(self.lung, np.nan)
+        for scores in self.pe.values():
+            last = np.where(np.isnan(scores), last, scores)
+        return last
 
 
 PLACES = (("central", 6.2), ("lobar", 3.9), ("segmental", 2.1), ("subsegmental", 0.0))
@@ -184,6 +233,7 @@ class Findings:
         quality: Whether the study can be judged.
         warnings: Codes and sentences gathered on the way.
         provenance: Bundle hash, versions, series chosen and why. No timings: two findings of one study are equal.
+        reference: The lungs by threshold, which the study alone decides: neither saved nor compared.
     """
 
     grid: Grid
@@ -198,6 +248,7 @@ class Findings:
     quality: Quality | None = None
     warnings: tuple[Note, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    reference: LungReference | None = field(default=None, compare=False, repr=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Findings) and same(self, other)
@@ -219,7 +270,7 @@ class Findings:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values of this module are equal, arrays and NaN included."""
+    """Whether two values of this module are equal, arrays and NaN included; the order of a mapping says nothing."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return (
             isinstance(a, np.ndarray)
@@ -230,5 +281,7 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if is_dataclass(a) and not isinstance(a, Grid):
-        return all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+        return all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a) if f.compare)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     return bool(a == b)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from cascade.core.study import Study
 
 Watch = Callable[[int, int], None]
 """Called with the number of samples done and their total."""
+
+Scores = Literal["nothing", "slices", "voxels"]
 
 
 class Net(Protocol):
@@ -34,7 +36,10 @@ class Net(Protocol):
 class Stage(Protocol):
     """Reads a study and the findings so far, returns findings that say more."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the stage is called in timings, columns and the fusion's inputs."""
+        ...
 
     def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
         """Add to the findings; neither argument is changed."""
@@ -58,8 +63,12 @@ class Learned(ABC):
     """
 
     name: ClassVar[str]
+    network: ClassVar[str]
+    """Its usual network: a name of its package's `NETWORKS`."""
     Config: ClassVar[type[Any]]
     config: Any
+    scores: ClassVar[Scores] = "nothing"
+    """What it scores for embolism: slices (`Slices.pe`, by its name) or voxels (`Findings.embolus`)."""
     batch_size: ClassVar[int] = 4
     full_precision: ClassVar[bool] = False
     """Keep to float32 in a runtime of lower precision: for single numbers that rounding moves too far."""

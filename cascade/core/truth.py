@@ -7,6 +7,9 @@ import numpy as np
 from cascade.core.errors import UsageError
 from cascade.core.findings import Findings
 
+KNOWN = "truth"
+"""Whose the slice scores of a truth are, where one writes them: the name stands where a stage's would."""
+
 
 def is_positive(truth: Findings) -> bool:
     """Whether the truth holds an embolus: by its voxels, else by its exam.
@@ -26,10 +29,11 @@ def is_positive(truth: Findings) -> bool:
 def embolus_on(truth: Findings, z: int) -> float:
     """1 where the truth shows an embolus on slice `z`, 0 where it shows none, NaN where it does not say.
 
-    Said by, in this order: the slice's own score, the embolus mask, an exam without embolism.
+    Said by, in this order: the slice's own label, the embolus mask, an exam without embolism.
     """
-    if truth.slices is not None and np.isfinite(truth.slices.pe_filter[z]):
-        return float(truth.slices.pe_filter[z])
+    for scores in truth.slices.pe.values() if truth.slices is not None else ():
+        if np.isfinite(scores[z]):
+            return float(scores[z])
     if truth.embolus is not None:
         box = truth.embolus.box
         return float(box.z0 <= z < box.z1 and bool((truth.embolus.values[z - box.z0] >= 128).any()))

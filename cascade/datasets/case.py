@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,9 @@ from cascade.core.stage import Learned
 from cascade.core.study import Note, Study
 
 Kind = Literal["simulated", "procedural", "real", "hybrid", "labelled"]
-FORMAT = "pe-cascade case 1"
+FORMAT = "pe-cascade case 2"
+_SCORES = {"pe-cascade case 1": ("lung_filter", "siamese")}
+"""Whose slice scores files of earlier formats hold, in their order; since then a file says it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +62,11 @@ class Case:
         if self.truth.lungs is not None:
             tensors["lung_boxes"] = self.truth.lungs.boxes
             boxes["region"] = asdict(self.truth.lungs.region) if self.truth.lungs.region else None
+        scores: Mapping[str, NDArray[np.float32]] = {}
         if self.truth.slices is not None:
-            tensors["slices"] = np.stack([getattr(self.truth.slices, n) for n in ("lung", "pe_filter", "pe_siamese")])
-        head = {"name": self.name, "patient": self.patient, "kind": self.kind, "boxes": boxes}
+            scores = self.truth.slices.pe
+            tensors["slices"] = np.stack([self.truth.slices.lung, *scores.values()])
+        head = {"name": self.name, "patient": self.patient, "kind": self.kind, "boxes": boxes, "pe": list(scores)}
         if self.truth.exam is not None:
             head["exam"] = to_json(self.truth.exam)
         head |= {"facts": to_json(self.study.facts), "warnings": [to_json(note) for note in self.study.warnings]}
@@ -69,7 +74,7 @@ class Case:
 
     @classmethod
     def load(cls, path: Path) -> Case:
-        """Read what `save` wrote.
+        """Read what `save` wrote, today or in an earlier version.
 
         Raises:
             InputError: The file is not a case.
@@ -78,7 +83,7 @@ class Case:
 
         with safe_open(path, framework="numpy") as file:
             meta = file.metadata() or {}
-            if meta.get("format") != FORMAT:
+            if meta.get("format") not in (FORMAT, *_SCORES):
                 raise InputError("E_NOT_A_CASE", f"{path.name} is not a training case of this version; make it again")
             head = json.loads(meta["case"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
@@ -90,7 +95,10 @@ class Case:
         lungs = None
         if "lung_boxes" in tensors:
             lungs = Lungs(tensors["lung_boxes"], Box(**boxes["region"]) if boxes["region"] else None)
-        slices = Slices(*tensors["slices"]) if "slices" in tensors else None
+        slices = None
+        if "slices" in tensors:
+            lung, *scores = tensors["slices"]
+            slices = Slices(lung, dict(zip(_SCORES.get(meta["format"]) or head["pe"], scores, strict=True)))
         # Files from before exams were kept whole hold the decision alone, and no facts and warnings.
         exam = Exam(head["decision"]) if "decision" in head else None
         exam = from_json(Exam, head["exam"], "exam") if "exam" in head else exam

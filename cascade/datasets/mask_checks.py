@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.anatomy.lungs import find_lungs
+from cascade.anatomy.lungs import reference_of
+from cascade.core.findings import LungReference
 from cascade.core.grid import Box
 from cascade.core.study import Study
 from cascade.datasets.case import Case
@@ -62,10 +63,11 @@ def suspicions(case: Case, where: str) -> Iterator[Fault]:
     """What is suspect about an open case; `where` names its file."""
     codes = {note.code for note in case.study.warnings}
     yield from _mask(case, where)
+    reference = reference_of(case.study, case.truth)
     if "W_WINDOWED" not in codes:
-        yield from _hounsfield(case, where)
+        yield from _hounsfield(case, where, reference)
     if "W_SPACING_ASSUMED" not in codes:
-        yield from _size(case, where)
+        yield from _size(case, where, reference)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _mask(case: Case, where: str) -> Iterator[Fault]:
         yield Fault("W_MASK_PLACE", f"{text}, as clots do; look at it over its image")
 
 
-def _hounsfield(case: Case, where: str) -> Iterator[Fault]:
+def _hounsfield(case: Case, where: str, reference: LungReference) -> Iterator[Fault]:
     """Air and tissue where they must be. Of studies of a few slices too little is known."""
     study = case.study
     if study.grid.shape[0] < 10:
@@ -160,7 +162,7 @@ def _hounsfield(case: Case, where: str) -> Iterator[Fault]:
         found = "no soft tissue" if tissue is None else f"most of its tissue at {tissue:.0f} HU"
         text = f"{where} has {found} ({int(study.hu.min())} to {int(study.hu.max())})"
         yield Fault("E_NOT_HU", f"{text}; its values are no Hounsfield units: export it with its rescale")
-    elif not find_lungs(study).found and _height_mm(study) >= _WHOLE_MM:
+    elif not reference.found and _height_mm(study) >= _WHOLE_MM:
         text = f"{where} shows no lung under -500 HU"
         code = "W_NO_LUNGS" if case.kind == "real" else "E_NOT_HU"
         yield Fault(code, f"{text}; it is no chest, or its values are no Hounsfield units: export it with its rescale")
@@ -176,10 +178,9 @@ def _tissue_mode(study: Study) -> float | None:
     return float(counts.argmax()) * 10 - 295
 
 
-def _size(case: Case, where: str) -> Iterator[Fault]:
+def _size(case: Case, where: str, reference: LungReference) -> Iterator[Fault]:
     """A whole chest with lungs of no person's size: the spacing in the header is wrong."""
     study = case.study
-    reference = find_lungs(study)
     volume = reference.right_ml + reference.left_ml
     if study.grid.shape[0] < 10 or not reference.found or _height_mm(study) < _WHOLE_MM:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,8 @@ def known_by_mask(study: Study, numbers: Numbers, arteries: NDArray[np.bool_] | 
         arteries: Where the pulmonary arteries are, if that is known.
     """
     instances = Field(numbers, whole_box(study.grid)) if numbers.max(initial=0) > 1 else None
-    return Findings(
-        study.grid,
-        lungs=lungs_of(study),
+    return replace(
+        lungs_alone(study),
         embolus=as_field(numbers > 0, study.grid),
         labels=instances,
         arteries=None if arteries is None else as_field(arteries, study.grid),
@@ -90,12 +90,13 @@ def whole_box(grid: Grid) -> Box:
     return Box(0, z, 0, y, 0, x)
 
 
-def lungs_of(study: Study) -> Lungs:
-    """The lungs of a study by threshold and components, with a margin."""
+def lungs_alone(study: Study) -> Findings:
+    """What is known of a study without any label: its lungs by threshold and components, with a margin."""
     reference = find_lungs(study)
     box = Box.around(reference.mask)
     dz, dy, dx = (round(LUNG_MARGIN_MM / s) for s in study.grid.spacing)
-    return Lungs(reference.boxes, box.grow((dz, dy, dx), study.grid.shape) if box else None)
+    lungs = Lungs(reference.boxes, box.grow((dz, dy, dx), study.grid.shape) if box else None)
+    return Findings(study.grid, lungs=lungs, reference=reference)
 
 
 def _sizes(grid: Grid) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cascade.fusion.fit import fit, fit_measured, inputs_of, measure
+from cascade.fusion.fit import fit, fit_measured, measure
+from cascade.fusion.gates import Gates
 from cascade.fusion.parameters import Calibration, FusionParameters, LesionModel, OperatingPoint
 from cascade.fusion.stage import Fusion
 
@@ -10,10 +11,10 @@ __all__ = [
     "Calibration",
     "Fusion",
     "FusionParameters",
+    "Gates",
     "LesionModel",
     "OperatingPoint",
     "fit",
     "fit_measured",
-    "inputs_of",
     "measure",
 ]

@@ -20,7 +20,6 @@ from cascade.core.truth import is_positive
 from cascade.fusion.candidates import find, score
 from cascade.fusion.logistic import Values, fit_monotone, folds, platt
 from cascade.fusion.parameters import (
-    EXAM_INPUTS,
     LESION_INPUTS,
     Calibration,
     FusionParameters,
@@ -68,7 +67,7 @@ class Measured:
 
 def fit(
     cases: Sequence[Case],
-    inputs: Sequence[str] = EXAM_INPUTS,
+    inputs: Sequence[str],
     patients: Sequence[str] | None = None,
     measured_on: str = "validation exams",
 ) -> FusionParameters:
@@ -76,7 +75,7 @@ def fit(
 
     Args:
         cases: Read once, one at a time: a sequence that loads from disk will do.
-        inputs: The exam model's; `inputs_of` names those that a subset of stages supplies.
+        inputs: The exam model's; `cascade.bundle.inputs_of` names those that a set of stages gives.
         patients: Whose each exam is; None for a patient an exam.
         measured_on: What to say of the exams in the bundle.
 
@@ -93,17 +92,11 @@ def fit(
     return fit_measured(tables[best], models[best], inputs, patients, measured_on)
 
 
-def inputs_of(stages: Sequence[str]) -> tuple[str, ...]:
-    """The exam inputs that these learned stages supply."""
-    supply = {"lesion": "embolus", "volume": "embolus", "siamese": "siamese", "filter": "lung_filter"}
-    return tuple(name for name in EXAM_INPUTS if supply[name] in stages)
-
-
 def measure(case: Case, lesions: LesionModel) -> Measured:
     """What one exam gives, at a grow threshold."""
     _, findings, truth = case
     candidates = find(findings, lesions)
-    small = replace(findings, embolus=None, arteries=None, std=None, labels=None, lesions=None)
+    small = replace(findings, embolus=None, arteries=None, std=None, labels=None, lesions=None, reference=None)
     if candidates is None:
         return Measured(small, is_positive(truth), None, np.zeros(0), np.zeros(0, bool))
     table = candidates.inputs()
@@ -122,7 +115,7 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
 def fit_measured(
     exams: Sequence[Measured],
     lesions: LesionModel,
-    inputs: Sequence[str] = EXAM_INPUTS,
+    inputs: Sequence[str],
     patients: Sequence[str] | None = None,
     measured_on: str = "validation exams",
 ) -> FusionParameters:
@@ -294,8 +287,8 @@ def _odds(model: LesionModel, exam: Measured) -> Values:
 
 
 def _exam_row(exam: Measured, odds: Values | None, inputs: Sequence[str]) -> list[float]:
-    row = exam_inputs(exam.findings, None if exam.inputs is None else odds, exam.volume_mm3)
-    return [row[name] for name in inputs]
+    row = exam_inputs(FusionParameters(), exam.findings, None if exam.inputs is None else odds, exam.volume_mm3)
+    return [row.get(name, float("nan")) for name in inputs]
 
 
 def _baselines(x: Values) -> Values:

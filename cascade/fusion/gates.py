@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.anatomy.lungs import LungReference, find_lungs
+from cascade.anatomy.lungs import reference_of
 from cascade.anatomy.morphology import largest
-from cascade.core.findings import Findings, Quality
+from cascade.core.findings import Findings, LungReference, Quality
 from cascade.core.grid import Box
 from cascade.core.study import Note, Study
 
@@ -63,7 +63,7 @@ class Verdict:
 def judge(study: Study, findings: Findings, gates: Gates | None = None) -> Verdict:
     """Measure a study and pass it through the gates."""
     gates = gates or Gates()
-    lungs = find_lungs(study)
+    lungs = reference_of(study, findings)
     quality = measure(study, findings, lungs, gates)
     warn: list[Note] = []
     stop: list[Note] = []

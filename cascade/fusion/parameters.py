@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from cascade.core.registry import nearest
@@ -10,9 +10,12 @@ from cascade.core.registry import nearest
 LESION_INPUTS = ("volume", "peak", "mean", "artery", "in_tree", "near_tree", "agreement")
 """Inputs of the lesion model; each is turned so that more of it speaks for an embolus."""
 
-EXAM_INPUTS = ("lesion", "volume", "siamese", "filter")
-"""Inputs of the exam model: log-odds of the strongest candidate, log volume of the candidates by their probabilities,
-log-odds of the slice scores."""
+VOXEL_INPUTS = {
+    "lesion": "the strongest lesion",
+    "volume": "the volume of embolus that is to be expected",
+}
+"""What voxels give the exam model, with the words of a reason: log-odds of the strongest candidate, log volume of the
+candidates by their probabilities. The other inputs are the names of stages: log-odds of their highest slices."""
 
 POINTS = ("rule_out", "balanced", "rule_in")
 
@@ -48,6 +51,7 @@ class LesionModel:
         coefficients: Log-odds a unit of each input; never negative.
         baselines: Mean of each input over the components it was fitted on; taken where an input is unknown.
         threshold: Components from this probability on are lesions.
+        margin_mm: How far around a lesion its artery is looked at, for the lesion's place.
     """
 
     grow: float = 0.5
@@ -57,6 +61,7 @@ class LesionModel:
     coefficients: Mapping[str, float] = field(default_factory=dict)
     baselines: Mapping[str, float] = field(default_factory=dict)
     threshold: float = 0.5
+    margin_mm: float = 12.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ class FusionParameters:
     """All of it. The defaults are the unfitted state: components at one half, and no word about the exam.
 
     Attributes:
-        inputs: The exam model's, in order; empty where nothing was fitted.
+        inputs: The exam model's, in order: of `VOXEL_INPUTS`, and names of stages that score slices. Empty where
+            nothing was fitted.
         coefficients: Log-odds a unit of each input; never negative.
         baselines: Mean of each input over the exams without embolism; effects are counted from there.
         intercept: Log-odds of an exam whose inputs equal their baselines, before calibration.
@@ -80,6 +86,8 @@ class FusionParameters:
         lesions: The lesion model.
         operating_points: `rule_out`, `balanced`, `rule_in`.
         fitted_on: Which exams.
+        no_lesion: Log-odds of the strongest lesion where there is no candidate at all; below 0.
+        top_mm: A stage's slices speak for an exam by the mean of its highest scores over so much of the patient.
     """
 
     inputs: tuple[str, ...] = ()
@@ -90,6 +98,8 @@ class FusionParameters:
     lesions: LesionModel = LesionModel()
     operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
     fitted_on: str = ""
+    no_lesion: float = -6.0
+    top_mm: float = 15.0
 
     @property
     def fitted(self) -> bool:
@@ -97,14 +107,19 @@ class FusionParameters:
         return bool(self.inputs) and set(POINTS) <= set(self.operating_points)
 
 
-def sound(fusion: FusionParameters) -> FusionParameters:
+def sound(fusion: FusionParameters, scoring: Collection[str]) -> FusionParameters:
     """A fusion that can answer, or none at all.
 
+    Args:
+        fusion: As it was read.
+        scoring: The names of all stages that score slices.
+
     Raises:
-        ValueError: An input is unknown, or the thresholds are not probabilities that rise from rule_out to rule_in.
+        ValueError: An input is unknown, the thresholds are not probabilities that rise from rule_out to rule_in, or a
+            length is none.
     """
     for kind, names, known in (
-        ("inputs", (*fusion.inputs, *fusion.coefficients), EXAM_INPUTS),
+        ("inputs", (*fusion.inputs, *fusion.coefficients), (*VOXEL_INPUTS, *scoring)),
         ("lesions.coefficients", fusion.lesions.coefficients, LESION_INPUTS),
     ):
         for name in names:
@@ -116,4 +131,9 @@ def sound(fusion: FusionParameters) -> FusionParameters:
     rising = [points[name].threshold for name in ("rule_out", "rule_in") if name in points]
     if not all(0 <= point.threshold <= 1 for point in points.values()) or rising != sorted(rising):
         raise ValueError("fusion.operating_points must be probabilities, rule_out at most rule_in")
+    if fusion.no_lesion >= 0:
+        raise ValueError(f"fusion.no_lesion must be below 0, got {fusion.no_lesion:g}")
+    for name, length in (("top_mm", fusion.top_mm), ("lesions.margin_mm", fusion.lesions.margin_mm)):
+        if length <= 0:
+            raise ValueError(f"fusion.{name} must be above 0, got {length:g}")
     return fusion

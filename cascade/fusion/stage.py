@@ -19,22 +19,13 @@ from cascade.core.stage import Watch
 from cascade.core.study import Note, Study
 from cascade.fusion.candidates import Candidates, Values, find, logit, score, side_of
 from cascade.fusion.gates import Gates, judge
-from cascade.fusion.parameters import EXAM_INPUTS, POINTS, FusionParameters
-
-NO_LESION = -6.0
-"""Log-odds of the strongest lesion where there is no candidate at all."""
-
-MARGIN_MM = 12.0
-"""How far around a lesion its artery is looked at."""
-
-TOP_MM = 15.0
-"""A slice classifier speaks for an exam by the mean of its highest scores over so much of the patient."""
+from cascade.fusion.parameters import POINTS, VOXEL_INPUTS, FusionParameters, LesionModel
 
 
 class Fusion:
     """What voxels and slices mean for the patient.
 
-    Reads     study (for the gates), findings.embolus, arteries, std, slices, lungs
+    Reads     study and findings.reference (for the gates), findings.embolus, arteries, std, slices, lungs
     Returns   findings.lesions, labels, exam, quality, and warnings
 
     Args:
@@ -64,7 +55,7 @@ class Fusion:
         verdict = judge(study, findings, self.gates)
         candidates = find(findings, self.parameters.lesions)
         odds = _odds(self.parameters, candidates)
-        findings = _with_lesions(findings, candidates, odds, self.parameters.lesions.threshold)
+        findings = _with_lesions(findings, candidates, odds, self.parameters.lesions)
         # What the reader remarked with the same code, the gate says with its consequence.
         said = {note.code for note in verdict.warnings}
         warnings = tuple(note for note in findings.warnings if note.code not in said) + verdict.warnings
@@ -82,7 +73,7 @@ class Fusion:
 
     def _exam(self, findings: Findings, odds: Values | None, volume_mm3: Values) -> Exam:
         parameters = self.parameters
-        values = exam_inputs(findings, odds, volume_mm3)
+        values = exam_inputs(parameters, findings, odds, volume_mm3)
         probability, contributions = answer(parameters, values)
         points = parameters.operating_points
         if self.operating_point is not None:
@@ -97,34 +88,42 @@ class Fusion:
         return Exam(decision, probability, name, reason, contributions)
 
 
-def exam_inputs(findings: Findings, odds: Values | None, volume_mm3: Values) -> dict[str, float]:
-    """The exam model's inputs; NaN where unknown.
+def exam_inputs(
+    parameters: FusionParameters, findings: Findings, odds: Values | None, volume_mm3: Values
+) -> dict[str, float]:
+    """The exam model's inputs as far as they are known: what voxels give, and each scoring stage's by its name.
 
     All candidates speak for the exam, those that are not kept as lesions included: the model of lesions says how much.
 
     Args:
+        parameters: What stands for no candidate, and how much of the patient the highest slices are.
         findings: With slice scores.
         odds: Log-odds of the candidates `[n]`; None where nobody looked.
         volume_mm3: Their volumes `[n]`.
     """
-    values = dict.fromkeys(EXAM_INPUTS, float("nan"))
+    values: dict[str, float] = {}
     if odds is not None:
-        values["lesion"] = float(np.clip(odds.max(initial=NO_LESION), NO_LESION, -NO_LESION))
+        none = parameters.no_lesion
+        values["lesion"] = float(np.clip(odds.max(initial=none), none, -none))
         values["volume"] = float(np.log1p((volume_mm3 * expit(odds)).sum()))
     if findings.slices is not None:
-        for name, scores in (("siamese", findings.slices.pe_siamese), ("filter", findings.slices.pe_filter)):
-            values[name] = _top(scores, findings.grid.spacing[0])
+        for name, scores in findings.slices.pe.items():
+            values[name] = _top(scores, findings.grid.spacing[0], parameters.top_mm)
     return values
 
 
 def answer(parameters: FusionParameters, values: Mapping[str, float]) -> tuple[float, tuple[Contribution, ...]]:
-    """The calibrated probability, and what each input added to its log-odds, largest first."""
+    """The calibrated probability, and what each input added to its log-odds, largest first.
+
+    An input that is NaN or not among the values counts as its baseline.
+    """
     slope = parameters.calibration.slope
     contributions = []
     total = slope * parameters.intercept + parameters.calibration.offset
     for name in parameters.inputs:
         base = parameters.baselines.get(name, 0.0)
-        value = values[name] if np.isfinite(values[name]) else base
+        value = values.get(name, np.nan)
+        value = value if np.isfinite(value) else base
         effect = slope * parameters.coefficients.get(name, 0.0) * (value - base)
         total += effect
         contributions.append(Contribution(name, round(value, 6), round(effect, 6)))
@@ -142,11 +141,13 @@ def _odds(parameters: FusionParameters, candidates: Candidates | None) -> Values
     return score(model, candidates.inputs(), len(candidates))
 
 
-def _with_lesions(findings: Findings, candidates: Candidates | None, odds: Values | None, threshold: float) -> Findings:
+def _with_lesions(
+    findings: Findings, candidates: Candidates | None, odds: Values | None, model: LesionModel
+) -> Findings:
     if candidates is None or odds is None:
         return replace(findings, lesions=None, labels=None)
     probability = np.round(expit(odds), 6)
-    kept = np.flatnonzero(probability >= threshold)
+    kept = np.flatnonzero(probability >= model.threshold)
     # By probability, then volume; the place decides what is left, so that the order is always the same one.
     kept = kept[np.lexsort((candidates.first[kept], -candidates.volume_mm3[kept], -probability[kept]))]
     renumber: NDArray[np.unsignedinteger[Any]]
@@ -154,12 +155,15 @@ def _with_lesions(findings: Findings, candidates: Candidates | None, odds: Value
     renumber[kept + 1] = np.arange(1, len(kept) + 1)
     labels = Field(np.asarray(renumber[candidates.labels]), candidates.box)
     lesions = tuple(
-        _lesion(findings, candidates, int(i), n, float(probability[i])) for n, i in enumerate(kept, start=1)
+        _lesion(findings, candidates, int(i), n, float(probability[i]), model.margin_mm)
+        for n, i in enumerate(kept, start=1)
     )
     return replace(findings, lesions=lesions, labels=labels)
 
 
-def _lesion(findings: Findings, candidates: Candidates, i: int, number: int, probability: float) -> Lesion:
+def _lesion(
+    findings: Findings, candidates: Candidates, i: int, number: int, probability: float, margin_mm: float
+) -> Lesion:
     x, y, z = (round(float(v), 3) for v in findings.grid.to_mm(candidates.centroid[i]))
     return Lesion(
         number=number,
@@ -172,13 +176,15 @@ def _lesion(findings: Findings, candidates: Candidates, i: int, number: int, pro
         slices=(int(candidates.first[i]), int(candidates.last[i])),
         side=side_of(candidates, i + 1, findings),
         artery=_known(candidates.artery[i]),
-        place=_place(findings, candidates, i),
+        place=_place(findings, candidates, i, margin_mm),
         disagreement=_known(candidates.std[i]),
     )
 
 
-def _place(findings: Findings, candidates: Candidates, i: int) -> str | None:
+def _place(findings: Findings, candidates: Candidates, i: int, margin_mm: float) -> str | None:
     """The place of the widest stretch of artery that a component lies in; None where arteries are unknown.
+
+    The artery is looked at as far as `margin_mm` around the component.
 
     A clot that fills its artery is no artery to the network, so the lumen is both together.
     """
@@ -188,7 +194,7 @@ def _place(findings: Findings, candidates: Candidates, i: int) -> str | None:
     around = Box.around(mine)
     if around is None:
         return None
-    margin = tuple(int(np.ceil(MARGIN_MM / s)) for s in findings.grid.spacing)
+    margin = tuple(int(np.ceil(margin_mm / s)) for s in findings.grid.spacing)
     part = around.grow((margin[0], margin[1], margin[2]), mine.shape).slices
     lumen = np.pad((findings.arteries.values[part] >= 128) | (candidates.labels[part] > 0), 1)
     inside = ndimage.distance_transform_edt(lumen, sampling=findings.grid.spacing)[1:-1, 1:-1, 1:-1]
@@ -200,21 +206,13 @@ def _known(value: Any) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
 
 
-def _top(scores: NDArray[np.float32], spacing_mm: float) -> float:
-    """Mean log-odds of the highest scores over `TOP_MM` of the patient; NaN where no slice was seen."""
+def _top(scores: NDArray[np.float32], spacing_mm: float, top_mm: float) -> float:
+    """Mean log-odds of the highest scores over `top_mm` of the patient; NaN where no slice was seen."""
     known = scores[np.isfinite(scores)]
     if not known.size:
         return float("nan")
-    count = max(round(TOP_MM / spacing_mm), 1)
+    count = max(round(top_mm / spacing_mm), 1)
     return float(logit(np.sort(known)[-count:], 0.005).mean())
-
-
-_WORDS = {
-    "lesion": "the strongest lesion",
-    "volume": "the volume of embolus that is to be expected",
-    "siamese": "the Siamese classifier's highest slices",
-    "filter": "the lung filter's highest slices",
-}
 
 
 def _reason(
@@ -236,5 +234,6 @@ def _reason(
         text += "; no lesion was found"
     if contributions and contributions[0].effect:
         most = contributions[0]
-        text += f"; most came from {_WORDS[most.input]} ({most.effect:+.1f} log-odds)"
+        words = VOXEL_INPUTS.get(most.input, f"the highest slices by {most.input}")
+        text += f"; most came from {words} ({most.effect:+.1f} log-odds)"
     return text + "."

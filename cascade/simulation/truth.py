@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from cascade.core.findings import Exam, Field, Findings, Lesion, Lungs, Quality, Side, Slices
 from cascade.core.grid import Box, Grid
+from cascade.core.truth import KNOWN
 from cascade.simulation.canvas import LABELS
 
 LUNG_PARTS = tuple(LABELS[n] for n in ("lung", "artery", "vein", "airway", "consolidation", "effusion"))
@@ -70,7 +71,7 @@ def findings(
     truth = Findings(
         grid=grid,
         lungs=Lungs(boxes, region),
-        slices=Slices((area >= SLICE_CM2).astype(np.float32), pe, pe.copy()),
+        slices=Slices((area >= SLICE_CM2).astype(np.float32), {KNOWN: pe}),
         embolus=Field(np.where(named[box.slices] > 0, 255, 0).astype(np.uint8), box),
         labels=Field(np.ascontiguousarray(named[box.slices]), box),
         arteries=Field(artery, box),

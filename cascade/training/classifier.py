@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.anatomy.lungs import find_lungs
+from cascade.anatomy.lungs import reference_of
 from cascade.bundle import Bundle, Network, StageEntry
 from cascade.core.errors import InputError, UsageError
 from cascade.core.findings import Findings, Slices
@@ -33,9 +33,6 @@ from cascade.training.trial import refuse_misfit
 from classifiers import NETWORKS, STAGES, LungFilter
 
 QUESTIONS = {"lung_filter": ("lung", "pe"), "siamese": ("pe",)}
-
-USUAL = {"lung_filter": "efficientnet", "siamese": "siamese"}
-"""Each stage's network, where none is named."""
 
 LUNG_CM2 = 5.0
 """A slice shows lung from this area on."""
@@ -131,7 +128,7 @@ def train_classifier(
         raise UsageError(f"no classifier stage {stage!r}; {nearest(stage, STAGES)}", "E_UNKNOWN_STAGE")
     kind: Any = STAGES[stage]
     config, slices, arguments = config or kind.Config(), slices or SLICES[stage], dict(arguments or {})
-    net = net or USUAL[stage]
+    net = net or kind.network
     learned: Learned = kind(config=config)
     if not resume:
         refuse_used(out)
@@ -232,17 +229,18 @@ def with_lung_slices(case: Case) -> Case:
     if (known is not None and np.isfinite(known.lung).any()) or case.study.grid.shape[0] < 10:
         return case
     spacing = case.study.grid.spacing
-    area = find_lungs(case.study).mask.sum(axis=(1, 2)) * spacing[1] * spacing[2] / 100
+    reference = reference_of(case.study, case.truth)
+    area = reference.mask.sum(axis=(1, 2)) * spacing[1] * spacing[2] / 100
     lung = (area >= LUNG_CM2).astype(np.float32)
     lung[(area >= _UNSURE_CM2[0]) & (area < _UNSURE_CM2[1])] = np.nan
     slices = replace(known or Slices.unknown(len(lung)), lung=lung)
-    return replace(case, truth=replace(case.truth, slices=slices))
+    return replace(case, truth=replace(case.truth, slices=slices, reference=reference))
 
 
 def filled(case: Case, stage: LungFilter, margin: int, most: int, rng: np.random.Generator) -> list[SliceSample]:
     """Slices of a real chest with organs where the lungs were: no lung."""
     wide = LungFilter(config=replace(stage.config, size=stage.config.size + margin))
-    lungs = find_lungs(case.study).mask
+    lungs = reference_of(case.study, case.truth).mask
     patches = [f for f in wide.patches(case.study, Findings(case.study.grid)) if lungs[f.z].any()]
     out: list[SliceSample] = []
     for patch in patches[:: max(len(patches) // most, 1)]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cascade.bundle import ORDER, Bundle, load, save
+from cascade.bundle import Bundle, load, save, stage_classes
 from cascade.core.errors import CascadeError
 from cascade.training.distributed import world
 from cascade.training.fusion import train_fusion
@@ -53,7 +53,7 @@ def finish(
 
 def obstacle(bundle: Bundle, validation: Sequence[Path], fusion: bool) -> str:
     """Why a fusion is not fitted, or nothing."""
-    missing = [stage for stage in ORDER if stage not in bundle.names]
+    missing = [stage for stage in stage_classes() if stage not in bundle.names]
     if not fusion:
         return "it was not asked for"
     if not validation:

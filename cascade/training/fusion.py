@@ -8,12 +8,12 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from cascade.bundle import Bundle, save, subset_name
+from cascade.bundle import Bundle, inputs_of, save, subset_name
 from cascade.core.findings import Findings
 from cascade.core.study import Study
 from cascade.datasets import open_cases
 from cascade.fusion import FusionParameters, LesionModel, fit
-from cascade.fusion.fit import fit_measured, inputs_of, is_judged, measure
+from cascade.fusion.fit import fit_measured, is_judged, measure
 from cascade.runtime import choose
 from cascade.writing import load_findings
 from cascade.writing import save as save_findings
@@ -105,8 +105,8 @@ def fit_subsets(exams: Exams, stages: Sequence[str], measured_on: str) -> dict[s
     fitted = {subset_name(stages): whole}
     for subset in subsets(stages):
         inputs = inputs_of(subset)
-        # Without the embolus stage there are no candidates to look at.
-        seen = measured if "embolus" in subset else [replace(m, inputs=None) for m in measured]
+        # Without a stage that scores voxels there are no candidates to look at.
+        seen = measured if "lesion" in inputs else [replace(m, inputs=None) for m in measured]
         fitted[subset_name(subset)] = fit_measured(seen, lesions, inputs, exams.patients, measured_on)
     return fitted
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from cascade.core.errors import InputError
 from cascade.core.files import to_json, write_bytes
 from cascade.core.findings import Findings
+from cascade.writing.earlier import FILES_1, FORMAT_1, from_format_1
 from cascade.writing.formats import Output, check_formats, write
-from cascade.writing.maps import load_maps, stored
+from cascade.writing.maps import FILES, load_maps, stored
 from cascade.writing.record import FORMAT, from_record, grid_of, rounded, to_record
 
 FILE = "findings.json"
@@ -45,7 +46,7 @@ def write_json(output: Output) -> list[str]:
 
 
 def load_findings(out: Path | str) -> Findings:
-    """Read what `save` wrote: a folder with findings.json and the maps that it names.
+    """Read what `save` wrote, today or in an earlier version: a folder with findings.json and the maps that it names.
 
     Raises:
         InputError: E_FINDINGS, a file is missing, damaged or of another format.
@@ -53,9 +54,13 @@ def load_findings(out: Path | str) -> Findings:
     out = Path(out)
     try:
         record = json.loads((out / FILE).read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise InputError("E_FINDINGS", f"findings.json has format {record['format']!r}, {FORMAT!r} is read")
-        return from_record(record, load_maps(out, record["maps"], grid_of(record)))
+        files = FILES
+        if record["format"] == FORMAT_1:
+            record, files = from_format_1(record), FILES | FILES_1
+        elif record["format"] != FORMAT:
+            text = f"findings.json has format {record['format']!r}, {FORMAT_1!r} and {FORMAT!r} are read"
+            raise InputError("E_FINDINGS", text)
+        return from_record(record, load_maps(out, files, record["maps"], grid_of(record)))
     except OSError as error:
         raise InputError(
             "E_FINDINGS", f"the folder holds no findings.json ({error.strerror}); give one that does"

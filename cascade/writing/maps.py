@@ -45,11 +45,12 @@ def write_maps(output: Output) -> list[str]:
     return [FILES[name] for name in names]
 
 
-def load_maps(folder: Path, entries: Mapping[str, Any], grid: Grid) -> dict[str, Field]:
+def load_maps(folder: Path, files: Mapping[str, str], entries: Mapping[str, Any], grid: Grid) -> dict[str, Field]:
     """Read the maps back.
 
     Args:
         folder: Where they lie.
+        files: Name of each map's file.
         entries: What findings.json says of each.
         grid: Of the findings.
 
@@ -62,7 +63,7 @@ def load_maps(folder: Path, entries: Mapping[str, Any], grid: Grid) -> dict[str,
         entry = entries[name]
         if entry is not None and entry["stored"]:
             box = Box(**entry["box"])
-            full = read_volume(folder / FILES[name], grid, _dtype(entry))
+            full = read_volume(folder / files[name], grid, _dtype(entry))
             values = np.ascontiguousarray(full[box.slices])
             if values.shape != box.shape:
                 raise ValueError(f"the box of {name} leaves the grid")

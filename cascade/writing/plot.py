@@ -1,18 +1,38 @@
-"""The slice scores as an inline SVG: what each classifier said along the body, and where embolus was found."""
+"""The slice scores as an inline SVG: what each stage said along the body, and where embolus was found."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascade.core.findings import Findings
-from cascade.writing.record import slice_rows
+from cascade.writing.record import column, slice_rows
 
 _WIDTH, _HEIGHT = 920, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 34
-LINES = (("lung", "lung"), ("pe_filter", "PE, filter"), ("pe_siamese", "PE, Siamese"))
+_COLOURS = ("--cool", "--hot", "--calm", "--doubt")
+
+
+class Line(NamedTuple):
+    """A line of the plot: its column, what the legend calls it, and its colour as a variable of the page's style."""
+
+    column: str
+    label: str
+    colour: str
+
+
+def lines(findings: Findings) -> list[Line]:
+    """Lung, then the stages that score slices, in their order."""
+    stages = findings.slices.pe if findings.slices is not None else ()
+    scores = [
+        Line(column(stage), f"PE, {stage.replace('_', ' ')}", colour)
+        for stage, colour in zip(stages, itertools.cycle(_COLOURS), strict=False)
+    ]
+    return [Line("lung", "lung", "--soft"), *scores]
 
 
 def score_strip(findings: Findings) -> str:
@@ -26,9 +46,10 @@ def score_strip(findings: Findings) -> str:
         *_axes(z, x),
         *_bars([row["embolus_mm3"] for row in rows], x),
     ]
-    for name, _ in LINES:
+    for name, _, colour in lines(findings):
         values = np.array([np.nan if row[name] is None else row[name] for row in rows])
-        parts += [f'<polyline class="{name}" points="{points}"/>' for points in _runs(x, _y(values))]
+        style = f"stroke: var({colour})" + ("; stroke-dasharray: 4 3" if name == "lung" else "")
+        parts += [f'<polyline style="{style}" points="{points}"/>' for points in _runs(x, _y(values))]
     return "\n".join([*parts, "</svg>"])
 
 

@@ -14,9 +14,10 @@ from cascade.core.findings import SIDES, Contribution, Exam, Field, Findings, Le
 from cascade.core.grid import Box, Grid, Order
 from cascade.core.study import Note
 
-FORMAT = "pe-cascade findings 1"
+FORMAT = "pe-cascade findings 2"
 DECIMALS = 6
 MAPS = ("embolus", "labels", "arteries", "std")
+_PE = "pe_"
 # Parts of the provenance that have a place of their own: in the file's "study", and at its top.
 _STUDY = {"id": "study", "series": "series", "facts": "facts"}
 _TOP = ("candidates", "bundle", "version")
@@ -37,7 +38,8 @@ def rounded(findings: Findings) -> Findings:
             labels=None if exam.labels is None else {k: _round(v) for k, v in sorted(exam.labels.items())},
         )
     if slices is not None:
-        slices = Slices(*(_round_array(a) for a in (slices.lung, slices.pe_filter, slices.pe_siamese)))
+        pe = {name: _round_array(scores) for name, scores in slices.pe.items()}
+        slices = Slices(_round_array(slices.lung), pe)
     if lesions is not None:
         lesions = tuple(sorted(map(_round_lesion, lesions), key=lambda v: (-v.probability, -v.volume_mm3, v.number)))
     if quality is not None:
@@ -96,7 +98,10 @@ def from_record(record: Mapping[str, Any], maps: Mapping[str, Field]) -> Finding
         quality=None if quality is None else Quality(**{k: v for k, v in quality.items() if k != "coverage"}),
         warnings=tuple(Note(**note) for note in record["warnings"]),
         provenance={**{k: v for k, v in top.items() if v is not None}, **record["provenance"]},
-        **maps,
+        embolus=maps.get("embolus"),
+        labels=maps.get("labels"),
+        arteries=maps.get("arteries"),
+        std=maps.get("std"),
     )
 
 
@@ -121,13 +126,17 @@ def slice_rows(findings: Findings) -> list[dict[str, Any]]:
                 "slice": source_index(grid, z),
                 "z_mm": _round(float(z_mm)),
                 "lung": _value(slices.lung[z]),
-                "pe_filter": _value(slices.pe_filter[z]),
-                "pe_siamese": _value(slices.pe_siamese[z]),
+                **{column(name): _value(scores[z]) for name, scores in slices.pe.items()},
                 "in_region": None if lungs is None else region is not None and region.z0 <= z < region.z1,
                 "embolus_mm3": None if volume is None else _round(float(volume[z])),
             }
         )
     return rows
+
+
+def column(stage: str) -> str:
+    """The column of a stage's slice scores."""
+    return f"{_PE}{stage}"
 
 
 def source_index(grid: Grid, z: int) -> int:
@@ -148,13 +157,14 @@ def _embolus_mm3(findings: Findings) -> NDArray[np.float64] | None:
 
 
 def _slices_of(rows: Sequence[Mapping[str, Any]], grid: Grid) -> Slices:
-    result = Slices.unknown(grid.shape[0])
+    scores = [name for name in rows[0] if name.startswith(_PE)]
+    values = {name: np.full(grid.shape[0], np.nan, np.float32) for name in ("lung", *scores)}
     for row in rows:
         z = source_index(grid, row["slice"])
-        for name in ("lung", "pe_filter", "pe_siamese"):
+        for name, known in values.items():
             if row[name] is not None:
-                getattr(result, name)[z] = row[name]
-    return result
+                known[z] = row[name]
+    return Slices(values["lung"], {name.removeprefix(_PE): values[name] for name in scores})
 
 
 def _lungs_record(lungs: Lungs) -> dict[str, Any]:

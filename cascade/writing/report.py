@@ -20,12 +20,11 @@ from cascade.core.grid import Box
 from cascade.core.study import Study
 from cascade.writing.formats import Output
 from cascade.writing.picture import around, overlay, png, square
-from cascade.writing.plot import LINES, score_strip
+from cascade.writing.plot import lines, score_strip
 from cascade.writing.record import source_index
 
 MOST_PICTURES = 6
 CLOSE_UP_MM = 60.0
-_COLOURS = {"lung": "--soft", "pe_filter": "--cool", "pe_siamese": "--hot"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def report(study: Study, findings: Findings) -> bytes:
         pictures=list(_pictures(study, findings)),
         # The plot is ours, of numbers alone.
         strip=None if findings.slices is None else Markup(score_strip(findings)),
-        marks=[(_COLOURS[name], label) for name, label in LINES],
+        marks=[(line.colour, line.label) for line in lines(findings)],
         lesions=None if findings.lesions is None else [_lesion_row(findings, one) for one in findings.lesions],
         quality=_quality(findings),
         source=_source(study, findings),
@@ -124,8 +123,7 @@ def _highest(findings: Findings) -> list[tuple[int, str]]:
     count, z_mm = findings.grid.shape[0], findings.grid.z_mm
     scores = np.full(count, np.nan)
     if findings.slices is not None:
-        both = np.stack([findings.slices.pe_siamese, findings.slices.pe_filter])
-        scores = np.where(np.isnan(both[0]), both[1], both[0]).astype(np.float64)
+        scores = findings.slices.suspicion.astype(np.float64)
     chosen: list[tuple[int, str]] = []
     for z in np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable"):
         if np.isnan(scores[z]) or len(chosen) == 3:

@@ -12,7 +12,6 @@ from cascade.core.findings import Findings
 from cascade.writing.formats import Output
 from cascade.writing.record import slice_rows, source_index
 
-SLICES = ("study", "slice", "z_mm", "lung", "pe_filter", "pe_siamese", "in_region", "embolus_mm3")
 LESIONS = (
     "study",
     "lesion",
@@ -39,9 +38,9 @@ def write_tables(output: Output) -> list[str]:
 
 
 def slices_csv(findings: Findings) -> bytes:
-    """The slices, feet to head."""
-    study = study_id(findings)
-    return _table(SLICES, ({"study": study, **row} for row in slice_rows(findings)))
+    """The slices, feet to head; a column for each stage that scores slices."""
+    rows = [{"study": study_id(findings), **row} for row in slice_rows(findings)]
+    return _table(tuple(rows[0]), rows)
 
 
 def lesions_csv(findings: Findings) -> bytes:

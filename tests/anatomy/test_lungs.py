@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cascade.anatomy.lungs import body_centre, find_lungs
+from cascade.anatomy.lungs import LungFinder, body_centre, find_lungs, reference_of
+from cascade.core.findings import Exam, Findings
 from cascade.core.grid import Box, Grid
 from cascade.core.study import Study
 from cascade.reading import read
@@ -163,3 +165,20 @@ def test_real_chests_have_two_lungs_and_no_lung_at_the_neck(shared: Path, name: 
 @pytest.mark.data
 def test_a_head_has_no_lungs(shared: Path) -> None:
     assert not find_lungs(read(shared / "dicom" / "cptac-head-vault")).found
+
+
+def test_as_a_stage_it_leaves_its_answer_in_the_findings_and_changes_nothing_else() -> None:
+    study, _ = chest()
+    before, steps = Findings(study.grid, exam=Exam("negative")), list[tuple[int, int]]()
+    after = LungFinder()(study, before, lambda done, total: steps.append((done, total)))
+    assert after.reference is not None
+    assert np.array_equal(after.reference.sides, find_lungs(study).sides)
+    assert replace(after, reference=None) == before
+    assert steps == [(1, 1)]
+
+
+def test_what_the_findings_hold_is_not_searched_for_again() -> None:
+    study, _ = chest()
+    held = LungFinder()(study, Findings(study.grid))
+    assert reference_of(study, held) is held.reference
+    assert reference_of(study, Findings(study.grid)).right_ml == find_lungs(study).right_ml

@@ -48,7 +48,7 @@ def test_without_a_lesion_the_truth_is_shown_and_without_both_the_most_suspiciou
     nothing = Findings(GRID)
     assert at(nothing, lesion(slice(7, 8), slice(3, 5), slice(3, 5)))[0] == 7
     scores = np.linspace(0, 1, 10).astype(np.float32)[::-1].copy()
-    assert at(Findings(GRID, slices=Slices(scores, scores, scores)))[0] == 0
+    assert at(Findings(GRID, slices=Slices(scores, {"one": scores})))[0] == 0
 
 
 def test_the_answer_is_red_and_the_truth_green(tmp_path: Path):

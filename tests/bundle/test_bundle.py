@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from cascade.bundle import Bundle, Network, disk, load, network_table, save, subset_name
+from cascade.bundle import Bundle, Network, disk, inputs_of, load, network_table, save, subset_name
 from cascade.bundle.weights import pack, unpack
 from cascade.core.errors import BundleError
 from cascade.core.registry import build
+from cascade.fusion import Gates
+from cascade.pipeline import Cascade
 from tests.small_bundle import SMALL, entry, network, parameters, small_bundle
 
 FILE = "siamese.siamese.safetensors"
@@ -238,6 +240,53 @@ def test_the_fusion_of_each_subset_comes_back(tmp_path: Path, whole: Bundle) -> 
 def test_a_fusion_with_an_unknown_field_is_refused(folder: Path) -> None:
     edit(folder, lambda m: m["fusion"].update(intercpt=1.0, inputs=[]))
     refused(folder, "fusion.intercpt is unknown; did you mean 'intercept'")
+
+
+def test_a_manifest_from_before_names_its_inputs_by_stage_once_it_is_loaded(tmp_path: Path) -> None:
+    weights = {"lesion": 0.5, "siamese": 0.25, "filter": 0.125}
+    before = parameters(inputs=tuple(weights), coefficients=weights, baselines=weights)
+    save(
+        small_bundle("lung_filter", "embolus").with_fusion({"lung_filter+embolus": before, "embolus": before}), tmp_path
+    )
+    edit(tmp_path, lambda m: m.pop("gates"))
+    for fusion in load(tmp_path).fusion.values():
+        assert fusion.inputs == ("lesion", "siamese", "lung_filter")
+        assert fusion.coefficients == fusion.baselines == {"lesion": 0.5, "siamese": 0.25, "lung_filter": 0.125}
+    assert load(tmp_path).gates == Gates()
+
+
+def test_gates_and_constants_of_the_fusion_stand_in_the_manifest_and_are_a_bundles_own(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["gates"]["contrast_hu"] == 120.0
+    edit(folder, lambda m: m["gates"].update(contrast_hu=150.0))
+    assert load(folder).gates == Gates(contrast_hu=150.0)
+    assert Cascade.load(folder, device="cpu", runtime="torch").fusion.gates.contrast_hu == 150.0
+    again = save(load(folder), folder.with_name("again"))
+    assert again.gates.contrast_hu == 150.0
+    edit(folder, lambda m: m["gates"].update(contrast=1.0))
+    refused(folder, "gates.contrast is unknown; did you mean 'contrast_hu'")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"no_lesion": 1.0}, "fusion.no_lesion must be below 0, got 1"),
+        ({"top_mm": 0.0}, "fusion.top_mm must be above 0, got 0"),
+        ({"lesions": {"margin_mm": -1.0}}, "fusion.lesions.margin_mm must be above 0, got -1"),
+    ],
+)
+def test_constants_that_mean_nothing_are_refused(
+    tmp_path: Path, whole: Bundle, change: dict[str, Any], words: str
+) -> None:
+    save(whole.with_fusion({"siamese+embolus": parameters()}), tmp_path)
+    edit(tmp_path, lambda m: m["fusion"].update(change))
+    refused(tmp_path, words)
+
+
+def test_the_fusions_inputs_follow_the_stages_and_the_last_stage_comes_first() -> None:
+    assert inputs_of(list(SMALL)) == ("lesion", "volume", "siamese", "lung_filter")
+    assert inputs_of(["lung_filter"]) == ("lung_filter",)
+    assert inputs_of(["lung_detector"]) == ()
 
 
 def test_a_new_stage_drops_the_fusions_that_were_fitted_with_the_old_one(whole: Bundle) -> None:

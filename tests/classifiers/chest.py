@@ -9,6 +9,7 @@ from cascade.core.findings import Exam, Field, Findings, Slices
 from cascade.core.grid import Box, Grid
 from cascade.core.stage import Net
 from cascade.core.study import Study
+from cascade.core.truth import KNOWN
 from cascade.core.windows import AIR_HU
 
 SPACING = (2.5, 4.0, 4.0)
@@ -47,7 +48,7 @@ def truth(study: Study, lungs: tuple[int, int] = (6, 18), emboli: tuple[int, int
     values = np.zeros((emboli[1] - emboli[0], 4, 4), np.uint8)
     values[:, 1, 1] = 255
     embolus = Field(values, Box(*emboli, 38, 42, 48, 52))
-    return Findings(study.grid, slices=Slices(lung, pe, pe.copy()), embolus=embolus, exam=Exam("positive", 1.0))
+    return Findings(study.grid, slices=Slices(lung, {KNOWN: pe}), embolus=embolus, exam=Exam("positive", 1.0))
 
 
 def net_of(answer: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> dict[str, Net]:

@@ -30,8 +30,8 @@ def test_a_perfect_network_gives_the_truth_back() -> None:
     assert found is not None
     assert known is not None
     assert np.array_equal(found.lung, known.lung)
-    assert np.array_equal(found.pe_filter, known.pe_filter)
-    assert np.isnan(found.pe_siamese).all()
+    assert np.array_equal(found.pe["lung_filter"], known.suspicion)
+    assert list(found.pe) == ["lung_filter"]
 
 
 def test_a_perfect_network_on_every_second_slice_errs_at_the_edges_only() -> None:
@@ -89,4 +89,4 @@ def test_the_first_answer_is_lung_and_the_second_pe() -> None:
     found = stage(study, Findings(study.grid)).slices
     assert found is not None
     assert found.lung == pytest.approx(1, abs=1e-3)
-    assert found.pe_filter == pytest.approx(0, abs=1e-3)
+    assert found.pe["lung_filter"] == pytest.approx(0, abs=1e-3)

@@ -37,8 +37,8 @@ def test_a_perfect_network_gives_the_truth_back_on_the_lung_slices() -> None:
     found = stage.postprocess(study, before, [(f, stage.target(study, known, f)) for f in patches]).slices
     assert found is not None
     lung = known.slices.lung > 0.5
-    assert np.array_equal(found.pe_siamese[lung], known.slices.pe_siamese[lung])
-    assert np.isnan(found.pe_siamese[~lung]).all()
+    assert np.array_equal(found.pe["siamese"][lung], known.slices.suspicion[lung])
+    assert np.isnan(found.pe["siamese"][~lung]).all()
 
 
 def test_every_lung_slice_has_a_score_when_only_some_were_looked_at() -> None:
@@ -48,14 +48,14 @@ def test_every_lung_slice_has_a_score_when_only_some_were_looked_at() -> None:
     assert len(stage.patches(study, before)) == 6
     found = stage(study, before).slices
     assert found is not None
-    assert np.array_equal(np.isfinite(found.pe_siamese), lung > 0.5)
+    assert np.array_equal(np.isfinite(found.pe["siamese"]), lung > 0.5)
 
 
 def test_all_slices_are_scored_when_the_filter_was_left_out() -> None:
     study = chest()
     found = Siamese(net_of(brightness))(study, Findings(study.grid)).slices
     assert found is not None
-    assert np.isfinite(found.pe_siamese).all()
+    assert np.isfinite(found.pe["siamese"]).all()
     assert np.isnan(found.lung).all()
 
 
@@ -65,14 +65,14 @@ def test_a_study_without_lung_slices_is_not_looked_at() -> None:
     assert stage.patches(study, before) == []
     found = stage(study, before).slices
     assert found is not None
-    assert np.isnan(found.pe_siamese).all()
+    assert np.isnan(found.pe["siamese"]).all()
 
 
 def test_a_single_slice_is_scored() -> None:
     study = single_slice()
     found = Siamese(net_of(brightness))(study, Findings(study.grid)).slices
     assert found is not None
-    assert np.isfinite(found.pe_siamese).all()
+    assert np.isfinite(found.pe["siamese"]).all()
 
 
 def test_top_slices_keep_the_order_along_z() -> None:
@@ -93,7 +93,7 @@ def test_only_the_top_slices_are_scored() -> None:
     stage = Siamese(net_of(brightness), SiameseConfig(stride_mm=0.0, top_slices=6))
     found = stage(chest(), with_lungs(np.ones(24, np.float32))).slices
     assert found is not None
-    assert np.flatnonzero(np.isfinite(found.pe_siamese)).tolist() == [2, 6, 10, 14, 18, 22]
+    assert np.flatnonzero(np.isfinite(found.pe["siamese"])).tolist() == [2, 6, 10, 14, 18, 22]
 
 
 @given(st.lists(st.sampled_from([0.5, 0.7, 0.9, 1.0]), max_size=40), st.integers(0, 30))

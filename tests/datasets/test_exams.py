@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cascade.core.errors import InputError
+from cascade.core.truth import KNOWN
 from cascade.datasets import open_cases
 from classifiers import LungFilter
 from tests.datasets.trees import nifti, patient, rsna, rsna_table, table
@@ -20,7 +21,7 @@ def test_rsna_slices_go_by_position_and_unknown_exams_stay_unknown(tmp_path: Pat
     positive, negative, unknown = open_cases(tmp_path)
     assert positive.study.source == tuple(sops)
     assert positive.truth.slices is not None
-    np.testing.assert_array_equal(positive.truth.slices.pe_filter, patient()[1].mask().any(axis=(1, 2)))
+    np.testing.assert_array_equal(positive.truth.slices.pe[KNOWN], patient()[1].mask().any(axis=(1, 2)))
     assert positive.truth.exam is not None
     assert positive.truth.exam.decision == "positive"
     assert positive.truth.exam.labels is not None

@@ -12,6 +12,7 @@ from cascade.cli.train.main import main
 from cascade.core.errors import InputError
 from cascade.core.findings import Findings
 from cascade.core.study import Study
+from cascade.core.truth import KNOWN
 from cascade.datasets import open_cases
 from cascade.datasets.case import Case
 from cascade.datasets.rgb_windows import lung_low_of, to_hu, to_picture
@@ -60,7 +61,7 @@ def test_what_is_written_as_png_is_read_back(tmp_path: Path):
     assert error[case.study.hu[inside] > -100].max() <= 2
     assert back.study.grid.spacing == pytest.approx(case.study.grid.spacing, rel=1e-4)
     assert back.truth.slices is not None
-    np.testing.assert_array_equal(back.truth.slices.pe_filter, case.truth.mask().any(axis=(1, 2)))
+    np.testing.assert_array_equal(back.truth.slices.pe[KNOWN], case.truth.mask().any(axis=(1, 2)))
     assert back.truth.embolus is None, "nobody drew outlines on pictures"
 
 
@@ -81,7 +82,7 @@ def test_published_names_of_any_number_of_digits_go_by_the_number(tmp_path: Path
         number, _, sop = path.name.partition("_")
         path.rename(path.with_name(f"{int(number):0{digits}d}_{sop}"))
     (back,) = open_cases(tmp_path)
-    np.testing.assert_array_equal(back.truth.slices.pe_filter, patient()[1].mask().any(axis=(1, 2)))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(back.truth.slices.pe[KNOWN], patient()[1].mask().any(axis=(1, 2)))  # type: ignore[union-attr]
 
 
 def test_without_distances_the_study_says_that_they_are_assumed(tmp_path: Path):

@@ -10,13 +10,14 @@ from cascade.core.errors import UsageError
 from cascade.core.findings import Exam, Field, Findings, Slices
 from cascade.core.study import Study
 from cascade.core.truth import is_positive
-from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, inputs_of, measure
+from cascade.fusion import Fusion, FusionParameters, LesionModel, fit, fit_measured, measure
 from cascade.fusion.fit import FALSE_POSITIVES, Case, Measured, is_judged, kept_from, operating_points, worth
 from cascade.fusion.logistic import fit_monotone, folds, platt
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
 
 STUDY, TRUTH = chest([RIGHT_CLOT, LEFT_CLOT])
 CLEAR, CLEAR_TRUTH = chest([])
+INPUTS = ("lesion", "volume", "siamese", "lung_filter")
 
 
 def cases(count: int = 12, seed: int = 0) -> list[Case]:
@@ -34,21 +35,21 @@ def cases(count: int = 12, seed: int = 0) -> list[Case]:
             alarm = rng.integers(90, 215) + rng.normal(0, 15, (3, 3, 3))
             field[z : z + 3, y : y + 3, x : x + 3] = np.clip(alarm, 0, 255).astype(np.uint8)
         n = truth.grid.shape[0]
-        on = truth.slices.pe_filter if truth.slices is not None else np.zeros(n, np.float32)
+        on = truth.slices.suspicion if truth.slices is not None else np.zeros(n, np.float32)
         score = np.clip(0.2 + 0.5 * on + rng.normal(0, 0.15, n), 0.001, 0.999).astype(np.float32)
-        slices = replace(Slices.unknown(n), lung=np.ones(n, np.float32), pe_filter=score, pe_siamese=score)
+        slices = Slices(np.ones(n, np.float32), {"lung_filter": score, "siamese": score})
         made.append((None, replace(truth, embolus=Field(field, truth.embolus.box), labels=None, slices=slices), truth))
     return made
 
 
 @pytest.fixture(scope="module")
 def fitted() -> FusionParameters:
-    return fit(cases())
+    return fit(cases(), INPUTS)
 
 
 def test_fitting_gives_coefficients_that_are_never_negative(fitted: FusionParameters) -> None:
     assert fitted.fitted
-    assert set(fitted.coefficients) == {"lesion", "volume", "siamese", "filter"}
+    assert set(fitted.coefficients) == set(INPUTS)
     assert min(fitted.coefficients.values()) >= 0
     assert min(fitted.lesions.coefficients.values()) >= 0
     assert fitted.calibration.slope > 0
@@ -130,22 +131,22 @@ def test_exams_that_nobody_outlined_leave_the_default_threshold() -> None:
 
 
 def test_fitting_twice_gives_the_same_numbers(fitted: FusionParameters) -> None:
-    assert fit(cases()) == fitted
+    assert fit(cases(), INPUTS) == fitted
 
 
 def test_a_subset_is_fitted_without_another_look_at_the_voxels() -> None:
     lesions = LesionModel(seed=0.0)
     exams = [measure(case, lesions) for case in cases()]
     assert all(exam.findings.embolus is None for exam in exams)
-    for stages in (["embolus"], ["lung_filter", "embolus"], ["siamese"]):
-        fitted = fit_measured(exams, lesions, inputs_of(stages))
-        assert fitted.inputs == inputs_of(stages)
+    for inputs in (("lesion", "volume"), ("lesion", "volume", "lung_filter"), ("siamese",)):
+        fitted = fit_measured(exams, lesions, inputs)
+        assert fitted.inputs == inputs
         assert fitted.fitted
 
 
 def test_too_few_exams_are_refused() -> None:
     with pytest.raises(UsageError, match="at least 5 exams with and 5 without embolism, got 2 and 2"):
-        fit(cases(4))
+        fit(cases(4), INPUTS)
 
 
 def test_a_truth_that_says_nothing_is_refused() -> None:
@@ -159,7 +160,9 @@ def test_a_positive_exam_that_nobody_outlined_does_not_teach_that_its_clots_are_
 ) -> None:
     labelled = [(study, seen, replace(truth, embolus=None, labels=None)) for study, seen, truth in cases()[1:4:2]]
     assert all(measure(case, LesionModel(seed=0.0)).true is None for case in labelled)
-    assert fit([*cases(), *labelled]).lesions.coefficients == pytest.approx(fitted.lesions.coefficients, rel=1e-3)
+    assert fit([*cases(), *labelled], INPUTS).lesions.coefficients == pytest.approx(
+        fitted.lesions.coefficients, rel=1e-3
+    )
 
 
 def test_an_exam_that_its_readers_left_open_judges_nothing() -> None:

@@ -14,7 +14,7 @@ from cascade.core.study import Study
 from cascade.fusion import Fusion, LesionModel
 from cascade.fusion.candidates import find
 from cascade.fusion.gates import artery_hu, judge, longest_run, mediastinal_hu, noise
-from cascade.fusion.stage import answer
+from cascade.fusion.stage import answer, exam_inputs
 from tests.small_bundle import parameters
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest
 
@@ -182,6 +182,29 @@ def test_without_the_embolus_stage_there_are_no_lesions_and_slices_decide() -> N
     assert decided(Fusion()(STUDY, findings)).decision == "abstain"
 
 
+def test_a_reason_names_the_stage_whose_slices_drove_it() -> None:
+    scores = np.full(STUDY.grid.shape[0], 0.9, np.float32)
+    slices = Slices(np.ones_like(scores), {"vessel_reader": scores})
+    model = parameters(
+        inputs=("vessel_reader",), coefficients={"vessel_reader": 2.0}, baselines={"vessel_reader": -3.0}
+    )
+    exam = decided(Fusion(model)(STUDY, replace(seen(TRUTH), embolus=None, slices=slices)))
+    assert [c.input for c in exam.contributions] == ["vessel_reader"]
+    assert exam.contributions[0].value == pytest.approx(np.log(9), abs=1e-4)
+    assert "most came from the highest slices by vessel_reader (+10.4 log-odds)" in exam.reason
+
+
+def test_the_constants_of_the_fusion_are_its_parameters() -> None:
+    usual = parameters()
+    none = exam_inputs(replace(usual, no_lesion=-4.0), CLEAR_TRUTH, np.zeros(0), np.zeros(0))
+    assert none["lesion"] == -4.0
+    scores = np.linspace(0.1, 0.9, STUDY.grid.shape[0]).astype(np.float32)
+    one = replace(TRUTH, slices=Slices(np.ones_like(scores), {"any": scores}))
+    narrow, wide = (exam_inputs(replace(usual, top_mm=mm), one, None, np.zeros(0))["any"] for mm in (3.0, 60.0))
+    assert narrow == pytest.approx(np.log(9), abs=1e-4)
+    assert wide < narrow
+
+
 # Gates
 
 
@@ -194,12 +217,12 @@ def test_a_study_without_lungs_abstains_with_its_code() -> None:
 
 
 def test_a_study_in_which_the_lung_filter_sees_no_lung_is_no_chest() -> None:
-    slices = replace(Slices.unknown(STUDY.grid.shape[0]), lung=np.zeros(STUDY.grid.shape[0], np.float32))
+    slices = Slices(np.zeros(STUDY.grid.shape[0], np.float32))
     assert codes(Fusion(parameters())(STUDY, replace(seen(TRUTH), slices=slices))) == ["W_NOT_CHEST"]
 
 
 def test_no_chest_says_what_is_missing_and_not_what_is_there() -> None:
-    slices = Slices(*(np.zeros(STUDY.grid.shape[0], np.float32) for _ in range(3)))
+    slices = Slices(np.zeros(STUDY.grid.shape[0], np.float32))
     volume_is_fine = Fusion(parameters())(STUDY, replace(seen(TRUTH), slices=slices)).warnings[0].text
     assert "the networks take at most 0 of them in a row for lung" in volume_is_fine
     assert "500 ml" not in volume_is_fine

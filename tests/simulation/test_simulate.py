@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cascade.core.truth import KNOWN
 from cascade.simulation import LABELS, Anatomy, PhantomError, Simulated, Simulation, outline, simulate
 from cascade.simulation.config import LIMITS
 from tests.simulation.conftest import SMALL
@@ -60,7 +61,7 @@ def test_lesions_add_up_to_the_mask(positive: Simulated) -> None:
 
 def test_slices_know_where_clots_are(positive: Simulated) -> None:
     assert positive.truth.slices is not None
-    assert np.array_equal(positive.truth.slices.pe_siamese > 0, positive.truth.mask().any((1, 2)))
+    assert np.array_equal(positive.truth.slices.pe[KNOWN] > 0, positive.truth.mask().any((1, 2)))
 
 
 def test_a_study_without_emboli_has_an_empty_truth(anatomy: Anatomy) -> None:

@@ -176,7 +176,7 @@ def test_a_short_training_ends_in_a_bundle_that_runs(
     study = chest()
     found = opened(study, replace(truth(study), slices=None)).slices
     assert found is not None
-    assert np.isfinite(found.lung if stage == "lung_filter" else found.pe_siamese).all()
+    assert np.isfinite(found.lung if stage == "lung_filter" else found.pe["siamese"]).all()
 
 
 def test_a_patient_on_both_sides_of_the_split_is_refused(tmp_path: Path) -> None:

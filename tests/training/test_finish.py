@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade.bundle import ORDER, Bundle, StageEntry, load, subset_name
+from cascade.bundle import Bundle, StageEntry, load, stage_classes, subset_name
 from cascade.core.findings import Exam, Field
 from cascade.datasets.case import Case
 from cascade.pipeline import Cascade
@@ -31,7 +31,7 @@ def exams(folder: Path, count: int) -> Path:
 
 
 def test_why_no_fusion_is_fitted_is_said() -> None:
-    whole, held = Bundle(stages=tuple(StageEntry(stage, None, ()) for stage in ORDER)), [Path("held")]
+    whole, held = Bundle(stages=tuple(StageEntry(stage, None, ()) for stage in stage_classes())), [Path("held")]
     part = replace(whole, stages=whole.stages[-1:])
     assert obstacle(whole, held, fusion=False) == "it was not asked for"
     assert "--validation" in obstacle(whole, [], fusion=True)

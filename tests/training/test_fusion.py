@@ -22,7 +22,7 @@ def exam(positive: bool, seed: int) -> tuple[Findings, Findings]:
         truth[5:9, 10:14, 10:14] = 255
         values[5:9, 10:14, 10:14] = rng.integers(170, 255)
     scores = rng.uniform(0.1, 0.6 if not positive else 0.9, 12).astype(np.float32)
-    slices = Slices(np.ones(12, np.float32), scores, scores)
+    slices = Slices(np.ones(12, np.float32), {"lung_filter": scores, "siamese": scores})
     found = Findings(GRID, embolus=Field(values, ALL), arteries=Field(truth, ALL), slices=slices)
     known = Findings(GRID, embolus=Field(truth, ALL), exam=Exam("positive" if positive else "negative"))
     return found, known
@@ -35,7 +35,7 @@ def test_a_fusion_is_fitted_for_every_subset_that_scores_something(tmp_path: Pat
     fitted = fit_subsets(exams, STAGES, "made exams")
     assert len(fitted) == 14
     assert all(one.fitted for one in fitted.values())
-    assert fitted["lung_detector+lung_filter+siamese"].inputs == ("siamese", "filter")
+    assert fitted["lung_detector+lung_filter+siamese"].inputs == ("siamese", "lung_filter")
 
 
 def test_subsets_come_large_first_and_never_without_a_score():

@@ -38,7 +38,7 @@ def answer(grid: Grid | None = None, **changes: Any) -> Findings:
     values = {
         "grid": grid,
         "lungs": Lungs(boxes, BOX),
-        "slices": Slices(scores, unseen, unseen[::-1].copy()),
+        "slices": Slices(scores, {"lung_filter": unseen, "siamese": unseen[::-1].copy()}),
         "embolus": Field(probability, BOX),
         "labels": Field(labels, BOX),
         "arteries": Field(np.full(BOX.shape, 40, np.uint8), BOX),
@@ -88,7 +88,9 @@ def findings(draw: Any) -> Findings:
     grid = study(draw(ORDERS)).grid
     scores = [rng.random(6).astype(np.float32) for _ in range(3)]
     scores[draw(st.integers(0, 2))][draw(st.integers(0, 5))] = np.nan
-    full = answer(grid, slices=Slices(*scores), embolus=Field(rng.integers(0, 256, BOX.shape).astype(np.uint8), BOX))
+    lung, *pe = scores
+    slices = Slices(lung, dict(zip(("lung_filter", "siamese"), pe, strict=True)))
+    full = answer(grid, slices=slices, embolus=Field(rng.integers(0, 256, BOX.shape).astype(np.uint8), BOX))
     lesions = tuple(
         Lesion(n + 1, 3, float(rng.random() * 100), *rng.random(3).tolist(), (1.0, 2.0, 3.0), (1, 2), "both")
         for n in range(draw(st.integers(0, 4)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.writing.answers import ORDERS, answer, findings, study, truth
 
 ALL = ("json", "nifti", "csv", "probability")
 GOLDEN = Path(__file__).parent / "golden" / "findings.json"
+BEFORE = Path(__file__).parent / "format1"
 SCHEMA = json.loads((files("cascade.writing") / "findings.schema.json").read_text())
 
 
@@ -88,7 +90,7 @@ def test_the_same_findings_give_the_same_bytes(tmp_path):
 def test_probabilities_have_six_decimals_and_nan_is_null(tmp_path):
     scores = np.full(6, 1 / 3, np.float32)
     scores[2] = np.nan
-    save(answer(slices=Slices(scores, scores, scores)), tmp_path)
+    save(answer(slices=Slices(scores, {"siamese": scores})), tmp_path)
     text = (tmp_path / "findings.json").read_text()
     assert "NaN" not in text
     rows = json.loads(text)["slices"]
@@ -141,7 +143,7 @@ def test_slices_are_numbered_as_in_the_source(tmp_path):
 def test_tables_have_the_columns_of_the_format(tmp_path):
     save(answer(), tmp_path)
     head = (tmp_path / "slices.csv").read_text().splitlines()[0]
-    assert head == "study,slice,z_mm,lung,pe_filter,pe_siamese,in_region,embolus_mm3"
+    assert head == "study,slice,z_mm,lung,pe_lung_filter,pe_siamese,in_region,embolus_mm3"
     head = (tmp_path / "lesions.csv").read_text().splitlines()[0]
     assert head.startswith(
         "study,lesion,side,place,volume_mm3,probability_max,probability_mean,x_mm,y_mm,z_mm,"
@@ -174,13 +176,52 @@ def test_damaged_findings_are_refused_in_one_sentence(tmp_path, damage):
     elif damage == "not json":
         path.write_text("{")
     elif damage == "other format":
-        path.write_text(path.read_text().replace("findings 1", "findings 9"))
+        path.write_text(path.read_text().replace("findings 2", "findings 9"))
     else:
         record = json.loads(path.read_text())
         del record["lesions"]
         path.write_text(json.dumps(record))
     with pytest.raises(InputError, match="E_FINDINGS"):
         load_findings(tmp_path)
+
+
+def test_findings_of_format_1_are_read_under_the_names_of_today():
+    back = load_findings(BEFORE)
+    expected = rounded(answer())
+    assert [c.input for c in back.exam.contributions] == ["lesion", "lung_filter", "siamese"]
+    assert replace(back, exam=expected.exam) == expected
+
+
+def test_a_column_without_any_score_in_format_1_was_no_stages(tmp_path):
+    shutil.copytree(BEFORE, tmp_path, dirs_exist_ok=True)
+    record = json.loads((tmp_path / "findings.json").read_text())
+    for row in record["slices"]:
+        row["pe_siamese"] = None
+    (tmp_path / "findings.json").write_text(json.dumps(record))
+    assert list(load_findings(tmp_path).slices.pe) == ["lung_filter"]
+
+
+def test_damaged_findings_of_format_1_are_refused_in_one_sentence(tmp_path):
+    shutil.copytree(BEFORE, tmp_path, dirs_exist_ok=True)
+    whole = json.loads((tmp_path / "findings.json").read_text())
+    for change in ({"slices": [{"slice": 0}]}, {"maps": {}}, {"exam": []}, {"slices": [1]}):
+        (tmp_path / "findings.json").write_text(json.dumps(whole | change))
+        with pytest.raises(InputError, match=r"E_FINDINGS: findings\.json is damaged"):
+            load_findings(tmp_path)
+
+
+@settings(max_examples=20, deadline=None)
+@given(names=st.lists(st.from_regex("[a-z][a-z0-9_]{0,12}", fullmatch=True), max_size=4, unique=True))
+def test_every_stage_that_scores_slices_has_a_column_of_its_name(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("s")
+    scores = np.linspace(0, 1, 6).astype(np.float32)
+    given = answer(slices=Slices(scores, dict.fromkeys(names, scores)))
+    save(given, folder, ALL)
+    jsonschema.validate(json.loads((folder / "findings.json").read_text()), SCHEMA)
+    head = (folder / "slices.csv").read_text().splitlines()[0].split(",")
+    assert head == ["study", "slice", "z_mm", "lung", *(f"pe_{n}" for n in names), "in_region", "embolus_mm3"]
+    assert load_findings(folder) == rounded(given)
+    assert list(load_findings(folder).slices.pe) == names
 
 
 def test_a_map_of_another_study_is_refused(tmp_path):

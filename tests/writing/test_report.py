@@ -86,8 +86,18 @@ def test_a_report_of_nothing_known_can_be_written():
 def test_key_slices_are_the_largest_of_each_lesion():
     assert [z for z, _, _ in key_slices(answer())] == [2, 3]
     scores = np.array([0, 0.2, 0.9, 0.8, 0.1, 0.3], np.float32)
-    without = answer(lesions=(), labels=None, embolus=None, slices=Slices(scores, scores, scores))
+    without = answer(lesions=(), labels=None, embolus=None, slices=Slices(scores, {"siamese": scores}))
     assert key_slices(without)[0][0] == 2
+
+
+def test_every_stage_that_scores_slices_has_a_line_and_a_legend():
+    scores = np.linspace(0, 1, 6).astype(np.float32)
+    text = page(answer(slices=Slices(scores, {"lung_filter": scores, "vessel_reader": scores})))
+    assert ">PE, lung filter<" in text
+    assert ">PE, vessel reader<" in text
+    assert text.count("<polyline") == 3
+    colours = re.findall(r'<polyline style="stroke: var\((--\w+)\)', text)
+    assert len(set(colours)) == 3
 
 
 def test_pictures_are_square_pixels_with_the_outline_in_them():

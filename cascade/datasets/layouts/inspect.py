@@ -15,15 +15,15 @@ empty mean unknown. Nothing is said of slices and voxels. A person has several s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from cascade.core.errors import InputError, UsageError
-from cascade.core.findings import Exam, Findings
+from cascade.core.findings import Exam
 from cascade.datasets.case import Case
 from cascade.datasets.entry import Entry
-from cascade.datasets.masks import lungs_of
+from cascade.datasets.masks import lungs_alone
 from cascade.datasets.table import answer, rows
 from cascade.reading import read
 
@@ -78,4 +78,4 @@ def _open(name: str, patient: str, path: Path, positive: float | None) -> Case:
         raise InputError("E_SCAN_MISSING", "the table names a volume that is not there; fetch it, or take its row away")
     study = read(path)
     exam = None if positive is None else Exam("positive" if positive else "negative")
-    return Case(name, patient, "labelled", study, Findings(study.grid, lungs=lungs_of(study), exam=exam))
+    return Case(name, patient, "labelled", study, replace(lungs_alone(study), exam=exam))

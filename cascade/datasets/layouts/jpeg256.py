@@ -26,11 +26,10 @@ from typing import Literal
 import numpy as np
 
 from cascade.core.errors import InputError
-from cascade.core.findings import Findings
 from cascade.datasets.case import Case
 from cascade.datasets.entry import Entry
 from cascade.datasets.layouts.rsna import IDS, INDETERMINATE, NEGATIVE, Rows, exams, known_by_rows
-from cascade.datasets.masks import lungs_of
+from cascade.datasets.masks import lungs_alone
 from cascade.datasets.pictures import PictureOptions, files, picture_study
 from cascade.datasets.table import rows
 
@@ -81,7 +80,7 @@ def _open(name: str, patient: str, path: Path, told: Rows, spacing: PictureOptio
     study = picture_study([picture for _, picture in ordered], spacing)
     study = replace(study, source=tuple(sop for sop, _ in ordered))
     present = np.array([told.slices[sop] for sop in study.source], dtype=np.float32)
-    truth = known_by_rows(Findings(study.grid, lungs=lungs_of(study)), told.labels, present)
+    truth = known_by_rows(lungs_alone(study), told.labels, present)
     return Case(name, patient, "labelled", study, truth)
 
 

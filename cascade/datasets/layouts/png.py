@@ -15,6 +15,7 @@ learns from them could never be mixed with, or run on, CT.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from cascade.core.errors import InputError
 from cascade.core.findings import Findings
 from cascade.datasets.case import Case
 from cascade.datasets.entry import Entry
-from cascade.datasets.masks import as_field, lungs_of
+from cascade.datasets.masks import as_field, lungs_alone
 from cascade.datasets.pictures import PARTS, PartOptions, files, number_of, patient_of, picture_study, shows_lung
 from cascade.reading.images import decode
 
@@ -65,8 +66,8 @@ def _open(name: str, patient: str, pairs: tuple[tuple[Path, Path], ...], options
     study = picture_study([image for image, _ in pairs], options)
     embolus = np.stack([_mask(mask, study.grid.shape[1:]) for _, mask in pairs])
     # Some of a patient's slices say nothing of the exam.
-    lungs = lungs_of(study) if shows_lung(study) else None
-    known = Findings(study.grid, lungs=lungs, embolus=as_field(embolus, study.grid))
+    lungs = lungs_alone(study) if shows_lung(study) else Findings(study.grid)
+    known = replace(lungs, embolus=as_field(embolus, study.grid))
     return Case(name, patient, "labelled", study, known)
 
 

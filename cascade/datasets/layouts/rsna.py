@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 
 from cascade.core.errors import InputError
 from cascade.core.findings import Exam, Findings, Slices
+from cascade.core.truth import KNOWN
 from cascade.datasets.case import Case
 from cascade.datasets.entry import Entry
-from cascade.datasets.masks import lungs_of, no_embolus
+from cascade.datasets.masks import lungs_alone, no_embolus
 from cascade.datasets.table import answer, rows
 from cascade.reading import read
 
@@ -127,7 +128,7 @@ def known_by_rows(findings: Findings, labels: Mapping[str, float], present: NDAr
     """
     if labels[INDETERMINATE] >= 0.5:
         return replace(findings, exam=Exam("abstain", reason="RSNA's readers found it indeterminate", labels=labels))
-    slices = replace(Slices.unknown(len(present)), pe_filter=present, pe_siamese=present.copy())
+    slices = Slices.unknown(len(present)).with_pe(KNOWN, present)
     decision: Literal["positive", "negative"] = "negative" if labels[NEGATIVE] >= 0.5 else "positive"
     return replace(findings, slices=slices, exam=Exam(decision, labels=labels))
 
@@ -143,7 +144,7 @@ def _open(name: str, path: Path, told: Rows) -> Case:
         text = f"{odd} slices stand in the folder alone or in train.csv alone"
         raise InputError("E_TABLE", f"{text}; fetch the exam again, the table goes by SOPInstanceUID")
     present = np.array([told.slices[sop] for sop in study.source], dtype=np.float32)
-    truth = known_by_rows(Findings(study.grid, lungs=lungs_of(study)), told.labels, present)
+    truth = known_by_rows(lungs_alone(study), told.labels, present)
     if truth.exam is not None and truth.exam.decision == "negative":
         truth = replace(truth, embolus=no_embolus(study.grid))
     return Case(name, name, "labelled", study, truth)

@@ -6,14 +6,14 @@ They are taken to show no embolism: an empty target is a working assumption, for
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from cascade.core.findings import Exam, Findings
+from cascade.core.findings import Exam
 from cascade.datasets.case import Case
 from cascade.datasets.entry import Entry
-from cascade.datasets.masks import lungs_of, no_embolus
+from cascade.datasets.masks import lungs_alone, no_embolus
 from cascade.reading import read
 
 
@@ -35,7 +35,7 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
 
 def _open(path: Path) -> Case:
     study = read(path)
-    known = Findings(study.grid, lungs=lungs_of(study), embolus=no_embolus(study.grid), exam=Exam("negative"))
+    known = replace(lungs_alone(study), embolus=no_embolus(study.grid), exam=Exam("negative"))
     return Case(path.name, path.name, "real", study, known)
 
 
