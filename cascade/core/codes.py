@@ -109,6 +109,7 @@ CALLING = {
     "E_INTERNAL": Code("A mistake of this package.", "Run again with `-vv` and report the traceback."),
     "E_OPERATING_POINT": Code("There is no operating point of this name.", "rule_out, balanced or rule_in."),
     "E_OUT": Code("The folder for results holds other things, or cannot be made.", "Give a new folder by `-o`."),
+    "E_NO_STUDY": Code("A format that shows the study was asked for findings alone.", "Write it by `save_run`."),
     "E_OUTPUT": Code("Results cannot be written.", "Free space, or choose another folder by `-o`."),
     "E_RUNTIME": Code("There is no runtime of this name.", "Take the nearest, which is named."),
     "E_RUN_FAILED": Code("A timed run of `cascade run` failed.", "Run it by hand; its last line is in the sentence."),
