@@ -39,7 +39,7 @@ class Configured(Command):
     """A command with settings. A flag goes before KEY=VALUE, and KEY=VALUE before the file.
 
     Attributes:
-        overrides: Settings by dotted key, as in the examples; a wrong key is answered with the nearest right one.
+        overrides: Settings by dotted key, as in the examples; --print-config shows them all.
         config: Settings in a YAML file, such as --print-config gives.
         print_config: Show every setting with its meaning and value, as YAML, and do nothing else.
     """
