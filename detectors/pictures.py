@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade.anatomy.lungs import body_centre, find_lungs
+from cascade.core.bounds import NOT_NEGATIVE, POSITIVE, SHARE, refuse_outside
 from cascade.core.patch import Patch
 from cascade.core.study import Study
 from cascade.core.windows import AIR_HU
@@ -49,6 +50,15 @@ class Looks:
     crop: float = 0.25
     padding: float = 0.3
     blur: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse what no picture can be made with."""
+        bounds = {
+            POSITIVE: ("scale",),
+            NOT_NEGATIVE: ("shift_mm", "rotation_deg", "noise_hu", "denser_hu", "window"),
+            SHARE: ("flip", "crop", "padding", "blur"),
+        }
+        refuse_outside(self, "training.spread", "E_PLAN", bounds)
 
 
 @dataclass(frozen=True, eq=False)

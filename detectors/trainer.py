@@ -18,7 +18,7 @@ from cascade.core.files import write_whole
 from detectors.step_logger import Noted, StepWatch
 from detectors.ultralytics_door import quiet_ultralytics, trainer
 
-Told = Callable[[int, int, Mapping[str, float]], None]
+OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Called after an epoch: how many are done, how many there are, their figures."""
 
 KEPT = "kept.pt"
@@ -26,16 +26,20 @@ KEPT = "kept.pt"
 
 
 def run_trainer(
-    run_dir: Path, yaml: str, arguments: Mapping[str, Any], told: Told | None = None, noted: Noted = lambda _: None
+    run_dir: Path,
+    yaml: str,
+    arguments: Mapping[str, Any],
+    on_epoch: OnEpoch | None = None,
+    on_step: Noted = lambda _: None,
 ) -> tuple[Any, dict[str, float]]:
     """Train on the run's pictures to the end, from wherever the run stands.
 
     Args:
         run_dir: Holds `pictures/data.yaml`; the trainer writes into `ultralytics/`.
         yaml: Description of the network.
-        arguments: What the trainer is told.
-        told: Told of every epoch.
-        noted: Told of every step.
+        arguments: What the trainer is called with.
+        on_epoch: Called after every epoch.
+        on_step: Called after every step.
 
     Returns:
         The best model, as Ultralytics builds it, and its mAP on the validation pictures.
@@ -48,27 +52,27 @@ def run_trainer(
         return _opened_by_ultralytics(best).model, figures_of((opened(best) or last)["train_metrics"])
     if last is None:
         shutil.rmtree(own, ignore_errors=True)
-        model, asked = trainer(yaml), dict(arguments)
+        model, options = trainer(yaml), dict(arguments)
     else:
         model = _opened_by_ultralytics(own / "weights" / "last.pt")
         # The rest it knows; its folder may have been moved since.
-        asked = {name: arguments[name] for name in ("batch", "cache", "device", "patience", "workers")}
-        asked |= {"resume": True, "save_dir": str(own.resolve())}
+        options = {name: arguments[name] for name in ("batch", "cache", "device", "patience", "workers")}
+        options |= {"resume": True, "save_dir": str(own.resolve())}
 
     def epoch(one: Any) -> None:
-        if told is not None:
-            told(one.epoch + 1, one.epochs, figures_of(one.metrics))
+        if on_epoch is not None:
+            on_epoch(one.epoch + 1, one.epochs, figures_of(one.metrics))
 
     model.add_callback("on_fit_epoch_end", epoch)
     model.add_callback("on_model_save", lambda one: keep(one.last))
-    watch = StepWatch(noted)
+    watch = StepWatch(on_step)
     for event, call in watch.callbacks().items():
         model.add_callback(event, call)
     # For several GPUs it starts processes that import their trainer by name, and none of them calls back.
     alone = "," not in str(arguments["device"])
     # It draws its bars on stdout, which is for data.
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        model.train(watch.trainer() if alone else None, data=str(run_dir / "pictures" / "data.yaml"), **asked)
+        model.train(watch.trainer() if alone else None, data=str(run_dir / "pictures" / "data.yaml"), **options)
     return model.model, figures_of(model.trainer.metrics)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.core.bounds import COUNT, NOT_NEGATIVE, POSITIVE, refuse_outside
 from cascade.core.errors import UsageError
 from cascade.core.files import write_bytes
 from cascade.core.study import Study
+from cascade.runtime.device import choose
 from detectors.lung_detector import LABELS, LungDetector, LungDetectorConfig
 from detectors.pictures import Labels, Looks, Picture, pictures, plain
 from detectors.step_logger import Noted
-from detectors.trainer import Told, run_trainer
+from detectors.trainer import OnEpoch, run_trainer
 from detectors.ultralytics_door import check
 
 Labelled = tuple[Study, Labels | None]
@@ -43,7 +46,7 @@ class DetectorTraining:
         stride_mm: At most one slice in so many mm.
         patience: Epochs without a better validation after which training ends.
         seed: Of everything random.
-        device: As torch names it.
+        device: auto (a GPU where there is one), cpu, gpu, gpu:N, or numbers of several GPUs such as 0,1.
         spread: How far the looks spread.
     """
 
@@ -55,21 +58,27 @@ class DetectorTraining:
     stride_mm: float = 3.0
     patience: int = 50
     seed: int = 0
-    device: str = "cpu"
+    device: str = "auto"
     spread: Looks = field(default_factory=Looks)
 
     def __post_init__(self) -> None:
         """Refuse what no training can be run with, before a folder is made for it."""
         check(self.yaml, 1)
-        for name in ("epochs", "batch", "looks"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more", "E_PLAN")
-        for name in ("rate", "stride_mm"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be more than 0", "E_PLAN")
-        for name in ("patience", "seed"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"training.{name} is {getattr(self, name)}; it must not be negative", "E_PLAN")
+        bounds = {
+            COUNT: ("epochs", "batch", "looks"),
+            POSITIVE: ("rate", "stride_mm"),
+            NOT_NEGATIVE: ("patience", "seed"),
+        }
+        refuse_outside(self, "training", "E_PLAN", bounds)
+
+    @property
+    def torch_device(self) -> str:
+        """The device as Ultralytics takes it: `cpu`, `cuda:1`, or the numbers of several GPUs.
+
+        Raises:
+            UsageError: It is not there.
+        """
+        return self.device if re.fullmatch(r"\d+(,\d+)+", self.device) else choose(self.device, "torch").device
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,8 @@ class TrainedDetector:
         from safetensors.numpy import save
 
         write_bytes(path, save({key: np.ascontiguousarray(value) for key, value in self.state.items()}))
-        told = {"name": "yolo", "arguments": dict(self.arguments), "figures": dict(self.figures)}
-        write_bytes(path.with_suffix(".json"), (json.dumps(told, indent=2) + "\n").encode())
+        about = {"name": "yolo", "arguments": dict(self.arguments), "figures": dict(self.figures)}
+        write_bytes(path.with_suffix(".json"), (json.dumps(about, indent=2) + "\n").encode())
 
 
 def train_detector(
@@ -105,8 +114,8 @@ def train_detector(
     training: DetectorTraining | None = None,
     *,
     resume: bool = False,
-    told: Told | None = None,
-    noted: Noted = lambda _: None,
+    on_epoch: OnEpoch | None = None,
+    on_step: Noted = lambda _: None,
 ) -> TrainedDetector:
     """Train a detector from random weights.
 
@@ -118,8 +127,8 @@ def train_detector(
         training: How to train.
         resume: Go on with the run in the folder, by the trainer's own means; one that was killed within an epoch
             begins that epoch again.
-        told: Told of every epoch.
-        noted: Told of every step.
+        on_epoch: Called after every epoch.
+        on_step: Called after every step.
 
     Raises:
         UsageError: A set gives no pictures, or the folder holds a run already.
@@ -141,7 +150,7 @@ def train_detector(
             raise
     counts = json.loads((pictures_dir / "counts.json").read_text())
     threads = os.environ.get("OMP_NUM_THREADS")
-    model, metrics = run_trainer(run_dir, training.yaml, arguments(run_dir, config, training), told, noted)
+    model, metrics = run_trainer(run_dir, training.yaml, arguments(run_dir, config, training), on_epoch, on_step)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = threads
     state = {f"body.{key}": value.detach().float().cpu().numpy() for key, value in model.state_dict().items()}
@@ -150,9 +159,9 @@ def train_detector(
 
 
 def arguments(run_dir: Path, config: LungDetectorConfig, training: DetectorTraining) -> dict[str, Any]:
-    """What Ultralytics' trainer is told.
+    """What Ultralytics' trainer is called with.
 
-    The looks are in the pictures already. Mirroring and colour would undo what they mean: sides are told by place,
+    The looks are in the pictures already. Mirroring and colour would undo what they mean: sides are known by place,
     and the channels are windows. Mosaics would make chests of four lungs.
     """
     still = dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "degrees", "shear", "perspective", "flipud", "fliplr"), 0.0)
@@ -173,7 +182,7 @@ def arguments(run_dir: Path, config: LungDetectorConfig, training: DetectorTrain
         "patience": training.patience,
         "seed": training.seed,
         "deterministic": True,
-        "device": training.device,
+        "device": training.torch_device,
         "pretrained": False,
         "amp": False,
         "workers": 0,

@@ -77,7 +77,7 @@ def not_negative(**numbers: int) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is {number}; a whole number from 0 on is meant")
 
 
-def told_apart(what: str, names: Iterable[str]) -> None:
+def refuse_duplicates(what: str, names: Iterable[str]) -> None:
     """Refuse names that stand for two things, of which one would be passed over.
 
     Raises:

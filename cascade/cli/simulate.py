@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
 from cascade.cli.folder import usable_out
-from cascade.cli.options import STUDY, Bundle, Out, existing, not_negative, stem
-from cascade.cli.overrides import override
-from cascade.cli.program import OK, Command
+from cascade.cli.options import STUDY, Bundle, OptionalOut, existing, not_negative, stem
+from cascade.cli.program import OK
+from cascade.cli.settings import Configured
 from cascade.cli.terminal import progress_bar, say
 from cascade.core.errors import UsageError
 from cascade.core.files import whole_folder
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cascade.core.findings import Field, Findings
     from cascade.core.study import Study
     from cascade.simulation import Simulation
+    from cascade.simulation.config import SimulationSettings
 
     Row = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ MOST_EMBOLI = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulate(Command):
+class Simulate(Configured):
     """Simulate CT pulmonary angiograms with emboli, and write them with their truth.
 
     For example:
@@ -38,10 +39,10 @@ class Simulate(Command):
         cascade simulate -o SET --anatomy MAPS --split train --emboli 1-5 --seed 100
         cascade simulate -o SET --paint-into STUDY
         cascade simulate -o SET --paint-into ct.nii.gz --arteries mask.nii.gz
+        cascade simulate --print-config
         cascade simulate -o SET simulation.slice_mm=[1.0] simulation.slice_weights=[1]
 
     Attributes:
-        overrides: What may vary, such as simulation.noise_hu=[10,20]; all of it is in cascade/simulation/config.py.
         out: Folder for the set: index.csv and a folder a study.
         number: How many studies.
         seed: Of the first study; the next ones count on.
@@ -57,8 +58,7 @@ class Simulate(Command):
         workers: Processes; a study takes about 1.2 GB in each.
     """
 
-    overrides: Positional[Annotated[tuple[str, ...], arg(metavar="[KEY=VALUE ...]")]] = ()
-    out: Out
+    out: OptionalOut = None
     number: Annotated[int, arg(aliases=["-n"], name="n")] = 1
     seed: int = 0
     emboli: Annotated[str, arg(metavar="COUNT")] = ""
@@ -76,7 +76,11 @@ class Simulate(Command):
             raise UsageError(f"-n and --workers must be 1 or more, got {self.number} and {self.workers}")
         not_negative(seed=self.seed)
         ranges = emboli_range(self.emboli)
+        if self.print_config:
+            return self.show(self.settings(begun_with(ranges)))
         self._refuse_what_says_nothing(ranges)
+        if self.out is None:
+            raise UsageError("no folder for the studies; give -o SET")
         from cascade.simulation.label_maps import find_maps, open_all
         from cascade.simulation.set import INDEX, is_set, write_index
 
@@ -86,11 +90,10 @@ class Simulate(Command):
             refuse_unclear_study(existing(self.paint_into, STUDY))
         if self.arteries is not None:
             existing(self.arteries)
-        from cascade.simulation import Simulation
 
-        begun = Simulation(**ranges)
-        config = override({"simulation": begun}, self.overrides)["simulation"]
-        changed = {one.name for one in fields(config) if getattr(config, one.name) != getattr(begun, one.name)}
+        begun = begun_with(ranges)
+        config, before = self.settings(begun).simulation, begun.simulation
+        changed = {one.name for one in fields(config) if getattr(config, one.name) != getattr(before, one.name)}
         self._refuse_settings_of_no_use(changed, config)
         seeds = range(self.seed, self.seed + self.number)
         with whole_folder(self.out, INDEX) as out, progress_bar(self) as progress:
@@ -127,7 +130,7 @@ class Simulate(Command):
         if self.anatomy is not None:
             raise UsageError("--paint-into paints into the study's own arteries; leave --anatomy out")
         if self.arteries is not None and self.bundle is not None:
-            raise UsageError("--arteries says where the arteries are, and no network is asked; leave --bundle out")
+            raise UsageError("--arteries says where the arteries are, and no network finds them; leave --bundle out")
         if self.workers > 1:
             raise UsageError("--paint-into paints in one process, for it finds the arteries once; leave --workers out")
         if ranges.get("positive") == 0.0:
@@ -196,6 +199,13 @@ class Simulate(Command):
         if found.arteries is None:
             raise UsageError("the bundle's embolus stage has no artery output; name another with --bundle", "E_BUNDLE")
         return study, replace(known, lungs=found.lungs), found.arteries
+
+
+def begun_with(ranges: Mapping[str, Any]) -> SimulationSettings:
+    """The usual settings, with the counts of emboli that --emboli says."""
+    from cascade.simulation.config import Simulation, SimulationSettings
+
+    return SimulationSettings(replace(Simulation(), **ranges))
 
 
 def patient_of(study: Path) -> str:

@@ -1,31 +1,72 @@
-"""Frozen dataclasses of settings to JSON and back, strictly: no unknown key, no wrong type."""
+"""Frozen dataclasses of settings to JSON and back, strictly: no unknown key, no wrong type.
+
+pydantic reads them. It is imported when the first one is read, so that `import cascade` does not wait for it.
+"""
 
 from __future__ import annotations
 
+import functools
+import json
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cascade.core.registry import nearest
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
+
 T = TypeVar("T")
+Place = tuple[int | str, ...]
+"""Where a value stands: names of fields and keys, and numbers within lists."""
+
+_EXPECTED = {
+    "int_type": "int",
+    "float_type": "float",
+    "bool_type": "bool",
+    "string_type": "str",
+    "none_required": "null",
+    "dict_type": "an object",
+    "dataclass_type": "an object",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+"""What a sentence calls what pydantic expected."""
+
+
+class ConfigError(ValueError):
+    """A value that a dataclass does not take, in one sentence.
+
+    Args:
+        text: The sentence.
+        place: Of the value.
+        is_unknown: Whether there is no such field.
+    """
+
+    def __init__(self, text: str, place: Place = (), is_unknown: bool = False) -> None:
+        super().__init__(text)
+        self.place, self.is_unknown = place, is_unknown
 
 
 def to_json(value: Any) -> Any:
-    """A dataclass, mapping or tuple as JSON's dicts and lists; numbers and strings as they are."""
+    """A dataclass, mapping, tuple or path as JSON's dicts, lists and strings; everything else as it is."""
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def from_json(kind: type[T], values: Any, where: str = "") -> T:
     """Make a dataclass from what `to_json` gave; fields that are not named keep their defaults.
+
+    An int is taken for a float; nothing else is turned into another type.
 
     Args:
         kind: The dataclass.
@@ -33,64 +74,78 @@ def from_json(kind: type[T], values: Any, where: str = "") -> T:
         where: Comes before the field's name in messages.
 
     Raises:
-        ValueError: A field is unknown (the nearest is named), is missing, or has another type.
+        ConfigError: A field is unknown (the nearest is named), is missing, or has another type.
+        CascadeError: What the dataclass itself says of its values.
     """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where or kind.__name__} must be an object, got {type(values).__name__}")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]  # `kind` is a dataclass, which no type variable can say
-    hints = typing.get_type_hints(kind)
-    for key in values:
-        if key not in known:
-            raise ValueError(f"{where + '.' if where else ''}{key} is unknown; {nearest(str(key), known)}")
-    for name, one in known.items():
-        if name not in values and one.default is MISSING and one.default_factory is MISSING:
-            raise ValueError(f"{where + '.' if where else ''}{name} is missing")
-    made = {key: _convert(hints[key], item, f"{where + '.' if where else ''}{key}") for key, item in values.items()}
-    return kind(**made)
+    from pydantic import ValidationError
+
+    text = json.dumps(to_json(values), default=str)
+    try:
+        made: T = _reader(typing.cast(type, kind)).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as error:
+        raise _explained(kind, error.errors(include_url=False)[0], where) from error
+    return made
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
+@functools.cache
+def _reader(kind: type) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _explained(kind: type, error: ErrorDetails, where: str) -> ConfigError:
+    """What pydantic complains of, as one sentence."""
+    place, context = error["loc"], error.get("ctx", {})
+    name, got = dotted(place, where), error["input"]
+    match error["type"]:
+        case "unexpected_keyword_argument":
+            known = [field.name for field in fields(_kind_at(kind, place[:-1]))]
+            return ConfigError(f"{name} is unknown; {nearest(str(place[-1]), known)}", place, is_unknown=True)
+        case "missing" if not isinstance(place[-1], int):
+            return ConfigError(f"{name} is missing", place)
+        case "missing":
+            count = len(typing.get_args(_kind_at(kind, place[:-1])))
+            return ConfigError(f"{dotted(place[:-1], where)} must have {count} items, got {len(got)}", place[:-1])
+        case "too_long":
+            return ConfigError(f"{name} must have {context['max_length']} items, got {context['actual_length']}", place)
+        case "value_error":
+            return _of_the_dataclass(kind, place, str(context["error"]), where)
+        case "literal_error":
+            expected = f"one of {context['expected'].replace(' or ', ', ')}"
+        case other:
+            expected = _EXPECTED.get(other) or error["msg"].removeprefix("Input should be ")
+    return ConfigError(f"{name or kind.__name__} must be {expected}, got {got!r}", place)
+
+
+def _of_the_dataclass(kind: type, place: Place, text: str, where: str) -> ConfigError:
+    """What a dataclass says of its values; its sentence often begins with the name of a field."""
+    if text.split()[0] in {field.name for field in fields(_kind_at(kind, place))}:
+        place = (*place, text.split()[0])
+        return ConfigError(" ".join([dotted(place, where), *text.split()[1:]]), place)
+    return ConfigError(f"{dotted(place, where)}: {text}" if dotted(place, where) else text, place)
+
+
+def dotted(place: Place, where: str = "") -> str:
+    """A place as it is written: `loss.terms.bce`, `crops.size[0]`."""
+    for part in place:
+        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else part
+    return where
+
+
+def _kind_at(kind: type, place: Place) -> type:
+    """The dataclass that stands at a place within another."""
+    return functools.reduce(_hint_of, place, kind)
+
+
+def _hint_of(hint: Any, part: int | str) -> Any:
+    """The type that is declared for a field, a key of a mapping, or an item of a list; `X | None` counts as X."""
     if is_dataclass(hint):
-        return from_json(typing.cast(type[Any], hint), value, where)
-    if origin in (typing.Union, types.UnionType):
-        return _either(arguments, value, where)
-    if origin is typing.Literal:
-        if value in arguments:
-            return value
-        raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, got {value!r}")
-    if origin in (tuple, list) and isinstance(value, list | tuple):
-        return _sequence(origin, arguments, value, where)
-    if origin is not None and isinstance(value, Mapping) and issubclass(origin, Mapping):
-        return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
-    if hint is None or hint is type(None):
-        if value is None:
-            return None
-        raise ValueError(f"{where} must be null, got {value!r}")
-    name = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
-    raise ValueError(f"{where} must be {name}, got {value!r}")
-
-
-def _either(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    problems = []
-    for choice in arguments:
-        try:
-            return _convert(choice, value, where)
-        except ValueError as error:
-            problems.append(str(error))
-    raise ValueError(problems[0])
-
-
-def _sequence(origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    if not arguments or (len(arguments) == 2 and arguments[1] is Ellipsis) or origin is list:
-        item = arguments[0] if arguments else Any
-        return origin(_convert(item, v, f"{where}[{i}]") for i, v in enumerate(value))
-    if len(arguments) != len(value):
-        raise ValueError(f"{where} must have {len(arguments)} items, got {len(value)}")
-    return tuple(_convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True)))
+        inner = typing.get_type_hints(hint)[str(part)]
+    else:
+        items = typing.get_args(hint)
+        inner = items[part] if isinstance(part, int) and Ellipsis not in items and part < len(items) else items[-1]
+        inner = items[0] if Ellipsis in items else inner
+    if typing.get_origin(inner) in (typing.Union, types.UnionType):
+        inner = next(one for one in typing.get_args(inner) if one is not types.NoneType)
+    return inner

@@ -41,6 +41,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 
+def refuse_unknown(what: str, name: str, known: Iterable[str], code: str = "E_USAGE") -> None:
+    """Refuse a name that is on no list.
+
+    Raises:
+        UsageError: It is not; the nearest is named.
+    """
+    names = list(known)
+    if name not in names:
+        raise UsageError(f"unknown {what} {name!r}; {nearest(name, names)}", code)
+
+
 def build(table: Mapping[str, str], name: str, arguments: Mapping[str, Any]) -> Any:
     """Make the object that a table of `"module:attribute"` lists under a name.
 
@@ -49,8 +60,7 @@ def build(table: Mapping[str, str], name: str, arguments: Mapping[str, Any]) -> 
     Raises:
         UsageError: The name is not in the table, or the arguments are not the class's.
     """
-    if name not in table:
-        raise UsageError(f"unknown network {name!r}; {nearest(name, table)}", "E_UNKNOWN_NETWORK")
+    refuse_unknown("network", name, table, "E_UNKNOWN_NETWORK")
     module, attribute = table[name].split(":")
     factory = getattr(importlib.import_module(module), attribute)
     try:

@@ -10,12 +10,12 @@ from typing import Any, Protocol, cast
 
 from cascade.core.config import from_json
 from cascade.core.errors import InputError, UsageError
-from cascade.core.registry import nearest
+from cascade.core.registry import refuse_unknown
 from cascade.datasets.case import Case
 from cascade.datasets.description import Description, describe
 from cascade.datasets.entry import Entry
 
-__all__ = ["LAYOUTS", "Description", "Entry", "entries", "open_cases"]
+__all__ = ["LAYOUTS", "Description", "Entry", "entries", "open_cases", "refuse_unknown_layout"]
 
 
 class Layout(Protocol):
@@ -99,9 +99,18 @@ def _some(found: Iterator[Entry], folder: Path, name: str) -> Iterator[Entry]:
         )
 
 
+def refuse_unknown_layout(name: str | None) -> None:
+    """Refuse a layout that there is not; None is found by looking.
+
+    Raises:
+        UsageError: E_UNKNOWN_LAYOUT, the nearest is named.
+    """
+    if name is not None:
+        refuse_unknown("data set layout", name, LAYOUTS, "E_UNKNOWN_LAYOUT")
+
+
 def _named(name: str) -> Layout:
-    if name not in LAYOUTS:
-        raise UsageError(f"there is no data set layout {name!r}; {nearest(name, LAYOUTS)}", "E_UNKNOWN_LAYOUT")
+    refuse_unknown_layout(name)
     return cast(Layout, importlib.import_module(LAYOUTS[name]))
 
 

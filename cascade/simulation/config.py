@@ -169,6 +169,17 @@ class Simulation:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclasses.dataclass(frozen=True)
+class SimulationSettings:
+    """The settings of `cascade simulate`.
+
+    Attributes:
+        simulation: The ranges that each study is drawn from; (low, high), drawn from uniformly unless said otherwise.
+    """
+
+    simulation: Simulation = dataclasses.field(default_factory=Simulation)
+
+
 def _said(value: Any) -> str:
     """A value as it is written on a command line."""
     return f"[{', '.join(f'{number:g}' for number in value)}]" if isinstance(value, tuple) else f"{value:g}"

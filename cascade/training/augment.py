@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.core.errors import UsageError
+from cascade.core.bounds import NOT_NEGATIVE, RANGE, SHARE, refuse_outside
 from cascade.core.windows import AIR_HU
 
 
@@ -23,7 +23,7 @@ class AugmentConfig:
         contrast: Factor range on HU above 60: other doses of contrast agent.
         shift_hu: Largest offset of all HU, either way.
         noise_hu: Largest standard deviation of added noise.
-        blur: Largest sigma of a Gaussian blur, points.
+        blur: Largest sigma of a Gaussian blur, points; the smallest is 0.3, or this where this is less.
         sharpen: Largest weight of an unsharp mask: sharp kernels overshoot at edges.
         chance: Probability of each intensity change.
     """
@@ -39,15 +39,12 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Refuse changes that no sample can be given."""
-        for name in ("rotate_degrees", "shift_hu", "noise_hu", "blur", "sharpen"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"augment.{name} is {getattr(self, name)}; it must not be negative", "E_AUGMENT")
-        for name in ("scale", "contrast"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise UsageError(f"augment.{name} is {[low, high]}; both must be over 0, in order", "E_AUGMENT")
-        if not 0 <= self.chance <= 1:
-            raise UsageError(f"augment.chance is {self.chance}; it must be from 0 to 1", "E_AUGMENT")
+        bounds = {
+            NOT_NEGATIVE: ("rotate_degrees", "shift_hu", "noise_hu", "blur", "sharpen"),
+            RANGE: ("scale", "contrast"),
+            SHARE: ("chance",),
+        }
+        refuse_outside(self, "augment", "E_AUGMENT", bounds)
 
 
 def intensity(hu: NDArray[np.float32], rng: np.random.Generator, config: AugmentConfig) -> NDArray[np.float32]:
@@ -59,8 +56,9 @@ def intensity(hu: NDArray[np.float32], rng: np.random.Generator, config: Augment
     if rng.random() < config.chance:
         hu += rng.uniform(-config.shift_hu, config.shift_hu)
     if rng.random() < config.chance:
-        sigma = rng.uniform(0.3, config.blur)
-        hu = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in hu])
+        sigma = rng.uniform(min(0.3, config.blur), config.blur)
+        # OpenCV takes a sigma of 0 for one that it is to choose.
+        hu = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in hu]) if sigma > 0 else hu
     elif rng.random() < config.chance:
         weight, sigma = rng.uniform(0, config.sharpen), rng.uniform(0.6, 1.2)
         hu = np.stack([plane + weight * (plane - cv2.GaussianBlur(plane, (0, 0), sigma)) for plane in hu])

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from cascade.anatomy.lungs import reference_of
 from cascade.bundle import Bundle, Network, StageEntry
 from cascade.core.errors import InputError, UsageError
 from cascade.core.findings import Findings, Slices
-from cascade.core.registry import build, nearest
+from cascade.core.registry import build, refuse_unknown
 from cascade.core.stage import Learned
-from cascade.datasets import open_cases
+from cascade.datasets import open_cases, refuse_unknown_layout
 from cascade.datasets.case import Case
 from cascade.training import negatives
+from cascade.training.arguments import run_arguments
 from cascade.training.augment import AugmentConfig
 from cascade.training.finish import Say, finish
 from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import LossConfig, loss_of
 from cascade.training.plan import Plan
-from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
+from cascade.training.precision import decided
+from cascade.training.run import Run, Watch, refuse_no_room, refuse_used
 from cascade.training.slices import Change, SliceConfig, SliceEvaluator, SliceSample, SliceSampler, collect
 from cascade.training.split import refuse_shared
 from cascade.training.trial import refuse_misfit
 from classifiers import NETWORKS, STAGES, LungFilter
+from classifiers.lung_filter import LungFilterConfig
+from classifiers.siamese_stage import SiameseConfig
 
 QUESTIONS = {"lung_filter": ("lung", "pe"), "siamese": ("pe",)}
 
@@ -39,9 +44,10 @@ LUNG_CM2 = 5.0
 
 _UNSURE_CM2 = (2.5, 7.5)
 
-SLICES = {
-    # Bodies lie, and scanners see, in every way; the answer depends on no side, so mirroring is allowed.
-    "lung_filter": SliceConfig(
+
+def _slices_of_lung_filter() -> SliceConfig:
+    """Bodies lie, and scanners see, in every way; the answer depends on no side, so mirroring is allowed."""
+    return SliceConfig(
         shares={"no_lung": 0.45, "lung": 0.25, "no_embolus": 0.15, "embolus": 0.15},
         kinds={
             "labelled": 2.0,
@@ -54,9 +60,12 @@ SLICES = {
         },
         matched={"no_embolus": "embolus"},
         mirror=0.25,
-    ),
-    # Emboli are small: the picture is moved less, and blurred as little as scanners do.
-    "siamese": SliceConfig(
+    )
+
+
+def _slices_of_siamese() -> SliceConfig:
+    """Emboli are small: the picture is moved less, and blurred as little as scanners do."""
+    return SliceConfig(
         shares={"embolus": 0.5, "no_embolus": 0.5},
         matched={"no_embolus": "embolus"},
         kinds={"simulated": 1.0, "procedural": 0.25, "hybrid": 0.5, "real": 0.3, "labelled": 0.3},
@@ -68,28 +77,83 @@ SLICES = {
         crop=0.1,
         density=(0.7, 1.4),
         augment=AugmentConfig(),
-    ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierTraining:
+    """How the network of a classifier stage is trained: `LungFilterTraining` or `SiameseTraining`.
+
+    Attributes:
+        stage: Name of the stage.
+        net: Name of the network, one that --help lists (a key of `classifiers.NETWORKS`).
+        arguments: The network's own, by name.
+        start: Weights (safetensors) to begin with.
+        imagenet: Begin the EfficientNet with ImageNet weights, where no `start` is given.
+        config: How studies are cut for the network.
+        plan: How long and how hard to train.
+        loss: What is learned from.
+        slices: Which slices to draw, and how to change them.
+        slices_per_case: Slices of one case at most.
+        dataset: Layout of the data sets; found by looking by default.
+        fusion: Whether to fit the fusion at the end, where there are validation data and the bundle is whole.
+    """
+
+    stage: str
+    net: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    start: Path | None = None
+    imagenet: bool = True
+    config: LungFilterConfig | SiameseConfig
+    plan: Plan = field(default_factory=lambda: Plan(steps=2000, batch=16, learning_rate=1e-3))
+    loss: LossConfig = field(default_factory=LossConfig)
+    slices: SliceConfig
+    slices_per_case: int = 60
+    dataset: str | None = None
+    fusion: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse names that are on no list, and no slices at all."""
+        refuse_unknown("network", self.net, NETWORKS, "E_UNKNOWN_NETWORK")
+        refuse_unknown_layout(self.dataset)
+        if self.slices_per_case < 1:
+            raise UsageError(f"slices_per_case is {self.slices_per_case}; it must be 1 or more", "E_SLICES")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LungFilterTraining(ClassifierTraining):
+    """How the network of the lung filter is trained."""
+
+    stage: Literal["lung_filter"] = "lung_filter"
+    net: str = LungFilter.network
+    config: LungFilterConfig = field(default_factory=LungFilterConfig)
+    slices: SliceConfig = field(default_factory=_slices_of_lung_filter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiameseTraining(ClassifierTraining):
+    """How the network of the Siamese stage is trained."""
+
+    stage: Literal["siamese"] = "siamese"
+    net: str = Siamese.network
+    config: SiameseConfig = field(default_factory=SiameseConfig)
+    slices: SliceConfig = field(default_factory=_slices_of_siamese)
+
+
+TRAININGS: Mapping[str, Callable[[], ClassifierTraining]] = {
+    "lung_filter": LungFilterTraining,
+    "siamese": SiameseTraining,
 }
+"""The usual settings by the name of the stage."""
 
 
 def train_classifier(
     data: Sequence[Path],
     validation: Sequence[Path],
     out: Path,
+    settings: ClassifierTraining,
     *,
-    stage: str = "lung_filter",
-    net: str | None = None,
-    arguments: Mapping[str, Any] | None = None,
-    start: Path | None = None,
-    imagenet: bool = True,
     base: Bundle | None = None,
-    config: Any = None,
-    plan: Plan = Plan(steps=2000, batch=16, learning_rate=1e-3),  # noqa: B008  # frozen
-    loss: LossConfig = LossConfig(),  # noqa: B008  # frozen
-    slices: SliceConfig | None = None,
-    most: int = 60,
-    dataset: str | None = None,
-    fusion: bool = True,
     resume: bool = False,
     watch: Watch | None = None,
     say: Say = lambda _: None,
@@ -100,72 +164,68 @@ def train_classifier(
         data: Folders of cases to learn from, in any layout that `open_cases` reads.
         validation: Folders of cases of other patients, to choose the best weights by; may be empty.
         out: The run folder; must be new.
-        stage: A key of `classifiers.STAGES`.
-        net: A key of `classifiers.NETWORKS`; the stage's usual one by default.
-        arguments: The network's.
-        start: Weights (safetensors) to begin with.
-        imagenet: Begin the EfficientNet with ImageNet weights, where no `start` is given.
+        settings: How to train, and which stage.
         base: The bundle that supplies the other stages.
-        config: How studies are cut; the stage's default by default.
-        plan: How long and how hard.
-        loss: What is learned from.
-        slices: Which slices to draw and how to change them.
-        most: Slices of one case at most.
-        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
-        fusion: Whether to fit the fusion afterwards.
-        resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
-        watch: Told how it goes.
-        say: Told what a person should know.
+        resume: Go on with the run in `out`, which was stopped; with the same settings it ends in the same.
+        watch: Called with how it goes.
+        say: Called with what a person should know.
 
     Returns:
         The bundle as saved in `out/bundle`.
 
     Raises:
-        UsageError: The stage is unknown, a patient stands on both sides of the split, the run folder is not new, or the
-            network does not answer the stage's questions.
+        UsageError: A patient stands on both sides of the split, the run folder is not new, or the network does not
+            answer the stage's questions.
     """
-    if stage not in STAGES:
-        raise UsageError(f"no classifier stage {stage!r}; {nearest(stage, STAGES)}", "E_UNKNOWN_STAGE")
+    stage, config, slices = settings.stage, settings.config, settings.slices
     kind: Any = STAGES[stage]
-    config, slices, arguments = config or kind.Config(), slices or SLICES[stage], dict(arguments or {})
-    net = net or kind.network
     learned: Learned = kind(config=config)
     if not resume:
         refuse_used(out)
-    seeded(plan)
-    network = build(NETWORKS, net, arguments)
-    refuse_misfit(network, net, (3, config.size, config.size), len(QUESTIONS[stage]))
-    if resume:
-        pass  # what it began with is in its state
-    elif start is not None:
-        start_from(network, start)
-    elif imagenet and hasattr(network, "start_from_imagenet"):
-        network.start_from_imagenet()
-    refuse_no_room(out, network)
-    learn = slices_of((c for folder in data for c in open_cases(folder, dataset)), learned, slices, most, plan.seed)
+    network = network_of(settings, out, resume)
+    most = settings.slices_per_case
+    cases = (case for folder in data for case in open_cases(folder, settings.dataset))
+    learn = slices_of(cases, learned, slices, most, settings.plan.seed)
     held = [
         plane
         for folder in validation
-        for case in open_cases(folder, dataset)
+        for case in open_cases(folder, settings.dataset)
         for plane in collect(with_lung_slices(case), learned, slices.margin, most)
     ]
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
     drawn = SliceSampler(learn, learned, class_of, slices, gas(config.pixel_mm) if stage == "lung_filter" else None)
     refuse_one_class(drawn.shares)
-    asked = {"stage": stage, "net": net, "arguments": arguments, "config": config, "plan": plan, "loss": loss}
-    asked["slices"] = slices
-    counts = {"slices": len(learn), "validation_slices": len(held)}
-    run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
-    criterion = loss_of(loss)
+    plan, criterion = decided(settings.plan, say), loss_of(settings.loss)
+    counts = {"learned_slices": len(learn), "validation_slices": len(held)}
+    run = Run(out, run_arguments(replace(settings, plan=plan), data, validation, base, counts), resume, watch)
     judge = SliceEvaluator(held, learned, QUESTIONS[stage], slices.margin, plan.workers, criterion) if held else None
     trained = fit(network, drawn, criterion, plan, run, judge)
     if judge is not None:
         run.show(judge.examples(trained))
-    figures = run.figures("best")
-    shape = (3, config.size, config.size)
-    member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
+    figures = {name: round(value, 4) for name, value in run.figures("best").items()}
+    member = Network.of(settings.net, settings.arguments, trained, (3, config.size, config.size), figures)
     whole = (base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,)))
-    return finish(whole, out, validation, dataset, fusion, say)
+    return finish(whole, out, validation, settings.dataset, settings.fusion, say)
+
+
+def network_of(settings: ClassifierTraining, out: Path, resume: bool) -> nn.Module:
+    """The network with the weights that it begins with; one that is resumed has them in its state.
+
+    Raises:
+        UsageError: It does not answer the stage's questions, or does not take its start weights.
+        OutputError: There is no room for the run.
+    """
+    seeded(settings.plan)
+    network: Any = build(NETWORKS, settings.net, settings.arguments)
+    size = (3, settings.config.size, settings.config.size)
+    refuse_misfit(network, settings.net, size, len(QUESTIONS[settings.stage]))
+    if not resume:
+        if settings.start is not None:
+            start_from(network, settings.start)
+        elif settings.imagenet and hasattr(network, "start_from_imagenet"):
+            network.start_from_imagenet()
+    refuse_no_room(out, network)
+    return cast(nn.Module, network)
 
 
 def refuse_one_class(classes: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cascade.core.bounds import WEIGHTS, refuse_outside
 from cascade.core.errors import UsageError
 from cascade.core.findings import Field
 from cascade.core.patch import Patch
@@ -43,8 +44,7 @@ class CropConfig:
         """Refuse crops that no network takes, and shares that are none."""
         if any(side < 16 or side % 16 for side in self.size):
             raise UsageError(f"crops.size is {list(self.size)}; both sides must be multiples of 16", "E_CROPS")
-        if any(not share >= 0 for share in self.shares.values()):
-            raise UsageError(f"crops.shares is {dict(self.shares)}; shares must not be negative", "E_CROPS")
+        refuse_outside(self, "crops", "E_CROPS", {WEIGHTS: ("shares",)})
 
 
 Change = Callable[

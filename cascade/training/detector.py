@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,14 @@ from cascade.bundle import Bundle, Network, StageEntry
 from cascade.bundle.weights import pack
 from cascade.core.errors import UsageError
 from cascade.core.findings import Findings
-from cascade.datasets import open_cases
+from cascade.datasets import open_cases, refuse_unknown_layout
 from cascade.datasets.lung_boxes import sides
+from cascade.training.arguments import run_arguments, save_arguments
 from cascade.training.examples import Example, draw_examples
 from cascade.training.finish import Say, finish
 from cascade.training.memory import memory_mb
 from cascade.training.monitors import draw_results, events, write_events
-from cascade.training.run import append_rows, cut_table, refuse_used, sources, write_args, write_table
+from cascade.training.run import append_rows, cut_table, refuse_used, write_table
 from detectors.lung_detector import LungDetectorConfig, from_rows
 from detectors.training import DetectorTraining, Labelled, train_detector
 
@@ -31,16 +32,34 @@ _FLUSHED = 20
 """Steps that are written to their table at once."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LungDetectorTraining:
+    """How the lung detector is trained, and what its stage sees.
+
+    Attributes:
+        config: How studies are cut for the network.
+        training: The network, and how Ultralytics' trainer trains it.
+        dataset: Layout of the data sets; found by looking by default.
+        fusion: Whether to fit the fusion at the end, where there are validation data and the bundle is whole.
+    """
+
+    config: LungDetectorConfig = field(default_factory=LungDetectorConfig)
+    training: DetectorTraining = field(default_factory=DetectorTraining)
+    dataset: str | None = None
+    fusion: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a layout that there is not."""
+        refuse_unknown_layout(self.dataset)
+
+
 def train_lung_detector(
     data: Sequence[Path],
     validation: Sequence[Path],
     out: Path,
+    settings: LungDetectorTraining | None = None,
     *,
     base: Bundle | None = None,
-    config: LungDetectorConfig = LungDetectorConfig(),  # noqa: B008  # frozen
-    training: DetectorTraining = DetectorTraining(),  # noqa: B008  # frozen
-    dataset: str | None = None,
-    fusion: bool = True,
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> Bundle:
@@ -50,40 +69,33 @@ def train_lung_detector(
         data: Folders of cases to learn from, in any layout that `open_cases` reads; whole slices, not crops.
         validation: Folders of cases of other patients.
         out: The run folder; must be new.
+        settings: How to train; the defaults of `LungDetectorTraining` where they are not given.
         base: The bundle that supplies the other stages.
-        config: What the stage sees.
-        training: How to train.
-        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
-        fusion: Whether to fit the fusion afterwards.
         resume: Go on with the run in `out`, which was stopped.
-        say: Told what a person should know, and the figures of every epoch.
+        say: Called with what a person should know, and the figures of every epoch.
 
     Returns:
         The bundle as saved in `out/bundle`.
 
     Raises:
-        UsageError: A set gives no pictures, or the run folder is not new.
+        UsageError: A set gives no pictures, or the run folder is not new, or the device is not there.
     """
+    settings = settings or LungDetectorTraining()
+    config, training = settings.config, replace(settings.training, device=settings.training.torch_device)
     if not resume:
         refuse_used(out)
         if not validation:
             raise UsageError("the detector's trainer judges every epoch; give --validation FOLDER, of other patients")
-        write_args(out, {**sources(data, validation, dataset, None, base), "config": config, "training": training})
+        save_arguments(out, run_arguments(replace(settings, training=training), data, validation, base))
 
-    def told(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
+    def on_epoch(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
         say(f"epoch {epoch} of {epochs}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 
     steps = _Steps(out / "steps.csv", training.device)
+    learn, held = (_studies(folders, settings.dataset) for folders in (data, validation))
     try:
         trained = train_detector(
-            _studies(data, dataset),
-            _studies(validation, dataset),
-            out,
-            config,
-            training,
-            resume=resume,
-            told=told,
-            noted=steps.note,
+            learn, held, out, config, training, resume=resume, on_epoch=on_epoch, on_step=steps.note
         )
         steps.flush()
     except BaseException:
@@ -95,12 +107,12 @@ def train_lung_detector(
     blob = pack(trained.state, "yolo", trained.arguments)
     network = Network("yolo", trained.arguments, blob, (3, config.size, config.size), trained.figures)
     bundle = (base or Bundle(name=out.name)).with_stage(StageEntry("lung_detector", config, (network,)))
-    inside, examples = containment(bundle, _studies(validation, dataset))
+    inside, examples = containment(bundle, _studies(validation, settings.dataset))
     draw_examples(out / "predictions", examples)
     say(f"{100 * inside:.1f} % of the lungs lie in the boxes found")
     network = replace(network, figures={**trained.figures, "lung_containment": round(inside, 4)})
     bundle = bundle.with_stage(StageEntry("lung_detector", config, (network,)))
-    return finish(bundle, out, validation, dataset, fusion, say)
+    return finish(bundle, out, validation, settings.dataset, settings.fusion, say)
 
 
 def containment(bundle: Bundle, studies: Iterable[Labelled], most: int = 4) -> tuple[float, list[Example]]:

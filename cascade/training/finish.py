@@ -30,7 +30,7 @@ def finish(
         validation: Exams of patients that no network learned from.
         dataset: Their layout; found by looking by default.
         fusion: Whether to fit.
-        say: Told why nothing was fitted.
+        say: Called with why nothing was fitted.
 
     Returns:
         The bundle as saved.
@@ -55,7 +55,7 @@ def obstacle(bundle: Bundle, validation: Sequence[Path], fusion: bool) -> str:
     """Why a fusion is not fitted, or nothing."""
     missing = [stage for stage in stage_classes() if stage not in bundle.names]
     if not fusion:
-        return "it was not asked for"
+        return "fusion is switched off"
     if not validation:
         return "there are no exams to fit on; give --validation FOLDER"
     if missing:

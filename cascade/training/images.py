@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.core.errors import InputError
+from cascade.core.errors import InputError, UsageError
 from cascade.core.findings import Findings
 from cascade.core.truth import embolus_on
 from cascade.datasets import open_cases
@@ -44,6 +44,12 @@ class ImageConfig:
     size: int | None = 256
     format: Literal["png", "jpg"] = "jpg"
     quality: int = 95
+
+    def __post_init__(self) -> None:
+        """Refuse pictures that cannot be written."""
+        if not (self.size is None or 1 <= self.size <= 4096) or not 1 <= self.quality <= 100:
+            text = f"--size is {self.size or 0} and --quality {self.quality}"
+            raise UsageError(f"{text}; 0 to 4096 pixels and 1 to 100 are meant")
 
 
 @dataclass
@@ -76,7 +82,7 @@ def write_images(cases: Iterable[Case], folder: Path, config: ImageConfig) -> Wr
     Raises:
         InputError: E_MIXED_CASES, two cases have the same name.
     """
-    told, seen = Written(), set()
+    written, seen = Written(), set()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "train.csv").open("w", newline="") as labels, (folder / SPACING).open("w", newline="") as spacings:
         rows, places = csv.writer(labels), csv.writer(spacings)
@@ -89,16 +95,16 @@ def write_images(cases: Iterable[Case], folder: Path, config: ImageConfig) -> Wr
             seen.add(name)
             exam = _exam(case)
             if exam == UNKNOWN:
-                told.without.append(name)
+                written.without.append(name)
             series = folder / IMAGES / name / SERIES
             series.mkdir(parents=True)
             for z, (sop, picture) in enumerate(_pictures(case, config)):
                 _write(series / f"{z:04d}_{sop}.{config.format}", picture, config)
                 rows.writerow((name, SERIES, sop, "" if exam == UNKNOWN else _slice(case, z), *exam, case.patient))
-                told.pictures += 1
+                written.pictures += 1
             places.writerow((name, SERIES, f"{pixel_mm(case, config):.6g}", f"{case.study.grid.spacing[0]:.6g}"))
-            told.cases += 1
-    return told
+            written.cases += 1
+    return written
 
 
 def cases_of(path: Path, layout: str | None = None) -> Iterator[Case]:

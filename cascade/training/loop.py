@@ -16,7 +16,7 @@ from torch import nn
 
 from cascade.core.errors import CascadeError, UsageError
 from cascade.training.average import moving_average
-from cascade.training.checkpoint import TrainingState, load, part, restore, save, snapshot
+from cascade.training.checkpoint import Tensors, TrainingState, load, part, restore, save, snapshot
 from cascade.training.distributed import world
 from cascade.training.feed import Batch, Draw, feed
 from cascade.training.losses import Loss, of_all
@@ -24,6 +24,7 @@ from cascade.training.memory import memory_mb
 from cascade.training.monitors import Evaluation
 from cascade.training.overfit_check import LittleSample
 from cascade.training.plan import Plan
+from cascade.training.precision import autocast
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
 
@@ -57,7 +58,7 @@ def fit(
         The averaged network: the best evaluated one, or the last where nothing was evaluated.
 
     Raises:
-        CascadeError: The loss is not finite whatever the rate, or a little sample was not learned.
+        CascadeError: The loss is not finite whatever the rate, or was never finite, or a little sample was not learned.
         UsageError: The run that is resumed is one of another network, or has no step left.
     """
     here = world()
@@ -101,7 +102,7 @@ def fit(
             waited = time.monotonic() - began
 
             in_training(network, plan)
-            with precision(device, plan):
+            with autocast(device, plan):
                 answers = learner(x)
             loss = of_all(criterion, answers, y)
             optimizer.zero_grad(set_to_none=True)
@@ -131,7 +132,7 @@ def fit(
                     progress.factor = halved(progress.factor, step)
                 progress.step = step + 1
             if evaluated:
-                with precision(device, plan):
+                with autocast(device, plan):
                     evaluation = evaluate(average) if evaluate and here.is_main else Evaluation()
                 judged(run, average, progress, evaluation)
                 progress.since_best = int(here.shared(progress.since_best))
@@ -141,6 +142,7 @@ def fit(
                 saved = time.monotonic()
             if last:
                 break
+    refuse_unlearned(good)
     here.wait()
     run.restore(average, "best")
     run.conclude()
@@ -172,11 +174,6 @@ def in_training(network: nn.Module, plan: Plan) -> None:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
-
-
-def precision(device: torch.device, plan: Plan) -> torch.autocast:
-    """The precision of activations within a block."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.precision == "bf16")
 
 
 def l1(network: nn.Module, plan: Plan) -> torch.Tensor | float:
@@ -216,6 +213,23 @@ def halved(factor: float, step: int) -> float:
             "look for values in the data that are not finite",
         )
     return factor / 2
+
+
+def refuse_unlearned(good: Tensors) -> None:
+    """Refuse to end with the weights that the training began with.
+
+    Args:
+        good: What was `taken` where figures were finite last; it holds the optimizer's memory once a step was kept.
+
+    Raises:
+        CascadeError: No step was kept.
+    """
+    if not part(good, "optimizer."):
+        raise CascadeError(
+            "E_NOT_FINITE",
+            "the loss or its gradient was not finite whenever it was looked at, so nothing was learned; look for "
+            "values in the data that are not finite, or lower plan.learning_rate",
+        )
 
 
 def seeded(plan: Plan) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
+from cascade.core.bounds import NOT_NEGATIVE, refuse_outside
 from cascade.core.errors import UsageError
 from cascade.core.registry import nearest
 from cascade.training.distributed import totals
@@ -64,9 +65,8 @@ class LossConfig:
             raise UsageError("the loss has no term with a weight over 0; give one, such as loss.terms.bce=1", "E_LOSS")
         if any(not (math.isfinite(weight) and weight >= 0) for weight in self.outputs):
             raise UsageError(f"loss.outputs is {self.outputs}; weights must not be negative", "E_LOSS")
-        for name in ("smooth", "focal_gamma", "focal_alpha", "tversky_alpha", "tversky_beta", "reverse"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"loss.{name} is {getattr(self, name)}; it must not be negative", "E_LOSS")
+        amounts = ("smooth", "focal_gamma", "focal_alpha", "tversky_alpha", "tversky_beta", "tversky_gamma", "reverse")
+        refuse_outside(self, "loss", "E_LOSS", {NOT_NEGATIVE: amounts})
         if self.focal_alpha > 1 or self.tversky_gamma < 1:
             raise UsageError("loss.focal_alpha is a share, 1 at most, and loss.tversky_gamma 1 at least", "E_LOSS")
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cascade.core.bounds import COUNT, NOT_NEGATIVE, POSITIVE, SHARE_BELOW_1, refuse_outside
 from cascade.core.errors import UsageError
 from cascade.training.distributed import processes
 from cascade.training.feed import usual_workers
 
-_COUNTS = ("steps", "batch", "evaluate_every", "look_every")
-_AMOUNTS = ("learning_rate", "clip")
-_NOT_NEGATIVE = ("minutes", "workers", "weight_decay", "seed", "l1_lambda", "little_sample", "patience", "save_minutes")
-_SHARES = ("warm_up", "ema")
+_BOUNDS = {
+    COUNT: ("steps", "batch", "evaluate_every", "look_every"),
+    POSITIVE: ("learning_rate", "clip"),
+    NOT_NEGATIVE: (
+        *("minutes", "workers", "weight_decay", "seed", "l1_lambda", "little_sample", "patience", "save_minutes"),
+    ),
+    SHARE_BELOW_1: ("warm_up", "ema"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,12 @@ class Plan:
         learning_rate: Highest rate.
         schedule: How the rate moves, a name of `cascade.training.schedules`.
         warm_up: Share of the steps in which the rate rises (of the schedule "cosine").
-        weight_decay: AdamW's.
+        weight_decay: Decay of the weights, as AdamW has it.
         l1_lambda: Weight of the sum of absolute weights of convolutions and linear layers; 0 for none.
         clip: Largest L2 norm of the gradients.
         ema: Decay of the moving average of the weights, which is what is kept.
-        precision: Of the activations: "bf16" (mixed, by autocast) or "fp32".
+        precision: Of the activations: "bf16" (mixed, by autocast), "fp32", or "auto": bf16 where the processor has
+            instructions for it.
         freeze_norm: BatchNorm keeps the statistics that it begins with: for start weights and small batches.
         evaluate_every: Steps between evaluations.
         patience: Evaluations without a better score after which training ends; 0 to go on to the end.
@@ -53,7 +58,7 @@ class Plan:
     l1_lambda: float = 0.0
     clip: float = 1.0
     ema: float = 0.998
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     freeze_norm: bool = False
     evaluate_every: int = 500
     patience: int = 0
@@ -66,18 +71,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse what no training can be run with, before a folder is made for it."""
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be 1 or more", "E_PLAN")
-        for name in _AMOUNTS:
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be a number over 0", "E_PLAN")
-        for name in _NOT_NEGATIVE:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be a number from 0 on", "E_PLAN")
-        for name in _SHARES:
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"plan.{name} is {getattr(self, name)}; it must be from 0 to less than 1", "E_PLAN")
+        refuse_outside(self, "plan", "E_PLAN", _BOUNDS)
         if self.batch % processes():
             raise UsageError(
                 f"plan.batch is {self.batch}, which the {processes()} processes cannot share; give a multiple", "E_PLAN"

@@ -1,4 +1,4 @@
-"""A training run's folder: what was asked for, what happened, and the weights."""
+"""A training run's folder: what happened, and the weights."""
 
 from __future__ import annotations
 
@@ -11,27 +11,21 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 import torch
 from torch import nn
 
-from cascade.core.config import to_json
 from cascade.core.errors import UsageError
 from cascade.core.files import OutputError, write_bytes
+from cascade.training.arguments import refuse_unless_begun, save_arguments
 from cascade.training.checkpoint import TrainingState
 from cascade.training.curves import draw_curves
 from cascade.training.distributed import world
 from cascade.training.examples import Example, draw_examples
 from cascade.training.monitors import Evaluation, draw_epoch, draw_results, events, write_events
 
-if TYPE_CHECKING:
-    from cascade.bundle import Bundle
-
-
-_RENAMED = {"planes": "slices", "beside": "add_member"}
-"""Settings of earlier versions' runs, by what they are called now."""
 _TABLES = 50_000_000
 """Bytes for tables and pictures."""
 
@@ -52,7 +46,7 @@ class Run:
 
     Args:
         folder: Made here, unless a run is resumed.
-        arguments: What the run was asked to do; dataclasses or plain values by name.
+        arguments: For `args.yaml`: settings and sources by name.
         resume: Go on with the run that stands in the folder.
         watch: Told of what is noted.
 
@@ -82,7 +76,7 @@ class Run:
                 raise UsageError(f"the run {folder} was stopped before its first step; start a new one", "E_RESUME")
             return
         refuse_used(folder)
-        write_args(folder, arguments)
+        save_arguments(folder, arguments)
 
     @property
     def seconds(self) -> float:
@@ -93,7 +87,7 @@ class Run:
         """Refuse to go on where no step is left and no weights were kept yet.
 
         Raises:
-            UsageError: More steps were done than are asked for now.
+            UsageError: More steps were done than are planned now.
         """
         if done >= planned and not (self.folder / "checkpoints" / "best").is_dir():
             raise UsageError(f"the run has done {done} steps already, plan.steps is {planned}; give more", "E_RESUME")
@@ -209,51 +203,11 @@ class Run:
             write_events(self._events, row)
 
 
-def write_args(folder: Path, arguments: Mapping[str, Any]) -> None:
-    """Write `args.yaml` into a run folder, which is made where it is not there: dataclasses or plain values by name."""
-    import yaml
-
-    plain = {name: to_json(value) for name, value in arguments.items()}
-    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True)
-    write_bytes(folder / "args.yaml", text.encode())
-
-
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a table, whole or not at all."""
     text = io.StringIO()
     _write(text, rows, head=True)
     write_bytes(path, text.getvalue().encode())
-
-
-def sources(
-    data: Iterable[Path], validation: Iterable[Path], dataset: str | None, start: Path | None, base: Bundle | None
-) -> dict[str, Any]:
-    """Where a run's cases and first weights come from, for `args.yaml`: enough to resume it from another folder."""
-    return {
-        "data": [str(folder.resolve()) for folder in data],
-        "validation": [str(folder.resolve()) for folder in validation],
-        "dataset": dataset,
-        "start": str(start.resolve()) if start else None,
-        "bundle": str(base.folder.resolve()) if base and base.folder else None,
-    }
-
-
-def asked(folder: Path) -> dict[str, Any]:
-    """What a run was asked to do, from its `args.yaml`.
-
-    Raises:
-        UsageError: The folder is no run, or one that cannot be resumed.
-    """
-    import yaml
-
-    refuse_unless_begun(folder)
-    try:
-        arguments = yaml.safe_load((folder / "args.yaml").read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        arguments = None
-    if not (isinstance(arguments, dict) and {"data", "validation", "bundle"} <= arguments.keys()):
-        raise UsageError(f"{folder}/args.yaml does not say what the run was asked; start a new one", "E_RESUME")
-    return {_RENAMED.get(name, name): value for name, value in arguments.items()}
 
 
 def refuse_used(folder: Path) -> None:
@@ -278,18 +232,6 @@ def refuse_no_room(folder: Path, network: nn.Module) -> None:
     if free < wanted:
         text = f"the run needs {wanted / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free; free space or give another -o"
         raise OutputError("E_NO_ROOM", text)
-
-
-def refuse_unless_begun(folder: Path) -> None:
-    """Resume only what was begun and has not ended.
-
-    Raises:
-        UsageError: The folder is no run, or holds a finished run.
-    """
-    if not (folder / "args.yaml").is_file():
-        raise UsageError(f"{folder} is no training run; there is nothing to resume", "E_RESUME")
-    if (folder / "bundle" / "manifest.json").is_file():
-        raise UsageError(f"the run {folder} has ended; its bundle is {folder / 'bundle'}", "E_RESUME")
 
 
 def cut_table(path: Path, last: int) -> list[dict[str, float]]:

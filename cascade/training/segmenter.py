@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from cascade.bundle import Bundle, Network, StageEntry
 from cascade.core.errors import InputError, UsageError
-from cascade.core.registry import build
-from cascade.datasets import entries
+from cascade.core.registry import build, refuse_unknown
+from cascade.datasets import entries, refuse_unknown_layout
 from cascade.datasets.cache import prepared_case
 from cascade.datasets.case import Case, thin
+from cascade.training.arguments import run_arguments
 from cascade.training.augment import AugmentConfig
 from cascade.training.crops import CropConfig, CropEvaluator
 from cascade.training.distributed import world
@@ -25,7 +27,8 @@ from cascade.training.imbalance.ratio import target_ratio
 from cascade.training.loop import fit, seeded, start_from
 from cascade.training.losses import SEGMENTATION, LossConfig, loss_of
 from cascade.training.plan import Plan
-from cascade.training.run import Run, Watch, refuse_no_room, refuse_used, sources
+from cascade.training.precision import decided
+from cascade.training.run import Run, Watch, refuse_no_room, refuse_used
 from cascade.training.scans import answers_of, means, row_of
 from cascade.training.split import refuse_shared
 from cascade.training.trial import refuse_misfit
@@ -36,24 +39,52 @@ ANSWERS = 2
 """Embolus and artery."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SegmenterTraining:
+    """How a network of the embolus ensemble is trained.
+
+    Attributes:
+        net: Name of the network, one that --help lists (a key of `segmenters.NETWORKS`).
+        arguments: The network's own, by name.
+        start: Weights (safetensors) to begin with; random ones by default.
+        add_member: Keep the bundle's network of the same name and add this one to the ensemble; it is replaced
+            otherwise.
+        stage: How studies are cut for the networks.
+        plan: How long and how hard to train.
+        loss: What is learned from; embolus and artery are its outputs.
+        crops: Which crops to draw.
+        augment: How to change them.
+        imbalance: What is done about emboli being rare.
+        dataset: Layout of the data sets; found by looking by default.
+        fusion: Whether to fit the fusion at the end, where there are validation data and the bundle is whole.
+    """
+
+    net: str = "attention_resunet"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    start: Path | None = None
+    add_member: bool = False
+    stage: EmbolusConfig = field(default_factory=EmbolusConfig)
+    plan: Plan = field(default_factory=Plan)
+    loss: LossConfig = SEGMENTATION
+    crops: CropConfig = field(default_factory=CropConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    imbalance: ImbalanceConfig = field(default_factory=ImbalanceConfig)
+    dataset: str | None = None
+    fusion: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse names that are on no list."""
+        refuse_unknown("network", self.net, NETWORKS, "E_UNKNOWN_NETWORK")
+        refuse_unknown_layout(self.dataset)
+
+
 def train_segmenter(
     data: Sequence[Path],
     validation: Sequence[Path],
     out: Path,
+    settings: SegmenterTraining | None = None,
     *,
-    net: str = "attention_resunet",
-    arguments: Mapping[str, Any] | None = None,
-    start: Path | None = None,
     base: Bundle | None = None,
-    add_member: bool = False,
-    stage: EmbolusConfig = EmbolusConfig(),  # noqa: B008  # frozen
-    plan: Plan = Plan(),  # noqa: B008  # frozen
-    loss: LossConfig = SEGMENTATION,
-    crops: CropConfig = CropConfig(),  # noqa: B008  # frozen
-    augment: AugmentConfig = AugmentConfig(),  # noqa: B008  # frozen
-    imbalance: ImbalanceConfig = ImbalanceConfig(),  # noqa: B008  # frozen
-    dataset: str | None = None,
-    fusion: bool = True,
     resume: bool = False,
     watch: Watch | None = None,
     say: Say = lambda _: None,
@@ -64,22 +95,11 @@ def train_segmenter(
         data: Folders of cases to learn from, in any layout that `open_cases` reads.
         validation: Folders of cases of other patients, to choose the best weights by; may be empty.
         out: The run folder; must be new.
-        net: A key of `segmenters.NETWORKS`.
-        arguments: The network's.
-        start: Weights (safetensors) to begin with.
+        settings: How to train; the defaults of `SegmenterTraining` where they are not given.
         base: The bundle that supplies the other stages and the stage's other networks.
-        add_member: Keep the bundle's network of the same name, and add this one beside it; it is replaced otherwise.
-        stage: How studies are cut.
-        plan: How long and how hard.
-        loss: What is learned from; embolus and artery are its outputs.
-        crops: Which crops to draw.
-        augment: How to change them.
-        imbalance: What is done about emboli being rare.
-        dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
-        fusion: Whether to fit the fusion afterwards.
-        resume: Go on with the run in `out`, which was stopped; asked for the same, it ends in the same.
-        watch: Told how it goes.
-        say: Told what a person should know.
+        resume: Go on with the run in `out`, which was stopped; with the same settings it ends in the same.
+        watch: Called with how it goes.
+        say: Called with what a person should know.
 
     Returns:
         The bundle as saved in `out/bundle`.
@@ -89,31 +109,23 @@ def train_segmenter(
             the network does not take what the stage cuts, or the bundle's other networks learned from other views.
         InputError: No case says anything of its voxels.
     """
+    settings = settings or SegmenterTraining()
     if not resume:
         refuse_used(out)
-    arguments = dict(arguments or {})
-    seeded(plan)
-    network = build(NETWORKS, net, arguments)
-    refuse_misfit(network, net, (stage.slices, *crops.size), ANSWERS)
-    if start is not None and not resume:
-        start_from(network, start)
-    refuse_no_room(out, network)
     base = base or Bundle(name=out.name)
-    kept = [(e, n) for e in base.stages if e.stage == "embolus" for n in e.networks if add_member or n.name != net]
-    others = [network for _, network in kept]
-    for entry, other in kept:
-        refuse_other_views(entry.config, stage, other.name)
-        refuse_misfit(other.module("embolus"), other.name, (stage.slices, *crops.size), ANSWERS)
-    learn, held = (prepared(folders, stage, imbalance.lungs, dataset) for folders in (data, validation))
+    network, others = network_of(settings, out, resume), others_of(settings, base)
+    stage, criterion = settings.stage, loss_of(settings.loss)
+    learn, held = (
+        prepared(folders, stage, settings.imbalance.lungs, settings.dataset) for folders in (data, validation)
+    )
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
     learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
-    ensemble, criterion = EmbolusEnsemble(config=stage), loss_of(loss)
-    drawn = sampler(learn, ensemble, crops, augment, imbalance)
-    asked = {"net": net, "add_member": add_member, "arguments": arguments, "stage": stage, "plan": plan, "loss": loss}
-    asked |= {"crops": crops, "augment": augment, "imbalance": imbalance}
+    ensemble = EmbolusEnsemble(config=stage)
+    drawn = sampler(learn, ensemble, settings.crops, settings.augment, settings.imbalance)
+    plan = decided(settings.plan, say)
     counts: dict[str, float] = {"cases": len(learn), "validation_cases": len(held)}
     counts["target_ratio"] = float(np.mean([target_ratio(case) for case in learn]))
-    run = Run(out, {**sources(data, validation, dataset, start, base), **asked, **counts}, resume, watch)
+    run = Run(out, run_arguments(replace(settings, plan=plan), data, validation, base, counts), resume, watch)
     judge = CropEvaluator(held, ensemble, workers=plan.workers, criterion=criterion) if held else None
     trained = fit(network, drawn, criterion, plan, run, judge)
     figures = run.figures("best")
@@ -125,9 +137,43 @@ def train_segmenter(
         run.table("scans.csv", rows)
         figures |= means(rows)
     shape = (stage.slices, *stage.tile)
-    member = Network.of(net, arguments, trained, shape, {k: round(v, 4) for k, v in figures.items()})
-    entry = StageEntry("embolus", stage, (*others, member))
-    return finish(base.with_stage(entry), out, validation, dataset, fusion, say)
+    rounded = {name: round(value, 4) for name, value in figures.items()}
+    member = Network.of(settings.net, settings.arguments, trained, shape, rounded)
+    bundle = base.with_stage(StageEntry("embolus", stage, (*others, member)))
+    return finish(bundle, out, validation, settings.dataset, settings.fusion, say)
+
+
+def network_of(settings: SegmenterTraining, out: Path, resume: bool) -> nn.Module:
+    """The network with the weights that it begins with; one that is resumed has them in its state.
+
+    Raises:
+        UsageError: It does not take what the stage cuts, or its start weights.
+        OutputError: There is no room for the run.
+    """
+    seeded(settings.plan)
+    network: nn.Module = build(NETWORKS, settings.net, settings.arguments)
+    refuse_misfit(network, settings.net, (settings.stage.slices, *settings.crops.size), ANSWERS)
+    if settings.start is not None and not resume:
+        start_from(network, settings.start)
+    refuse_no_room(out, network)
+    return network
+
+
+def others_of(settings: SegmenterTraining, base: Bundle) -> list[Network]:
+    """The bundle's networks that stay in the ensemble.
+
+    Raises:
+        UsageError: One learned from other views than the settings cut.
+    """
+    others = []
+    for entry in (one for one in base.stages if one.stage == "embolus"):
+        for network in entry.networks:
+            if settings.add_member or network.name != settings.net:
+                refuse_other_views(entry.config, settings.stage, network.name)
+                size = (settings.stage.slices, *settings.crops.size)
+                refuse_misfit(network.module("embolus"), network.name, size, ANSWERS)
+                others.append(network)
+    return others
 
 
 def refuse_other_views(theirs: Any, ours: EmbolusConfig, name: str) -> None:
@@ -168,7 +214,7 @@ def outlined(cases: Sequence[Case], side: str, say: Say) -> list[Case]:
     Args:
         cases: Of one side of the split.
         side: Its name.
-        say: Told how many are left out.
+        say: Called with how many are left out.
 
     Raises:
         InputError: None does.

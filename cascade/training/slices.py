@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cascade.core.bounds import NOT_NEGATIVE, RANGE, SHARE, WEIGHTS, refuse_outside
 from cascade.core.errors import InputError, UsageError
 from cascade.core.stage import Learned
 from cascade.core.windows import AIR_HU
@@ -83,19 +84,13 @@ class SliceConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no slice can be drawn by."""
-        for name in ("quarter_turns", "mirror", "crop"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"slices.{name} is {getattr(self, name)}; it must be from 0 to 1", "E_SLICES")
-        for name in ("margin", "rotate_degrees", "shift"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"slices.{name} is {getattr(self, name)}; it must not be negative", "E_SLICES")
-        for name in ("scale", "density"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise UsageError(f"slices.{name} is {[low, high]}; both must be over 0, in order", "E_SLICES")
-        for name in ("shares", "kinds"):
-            if any(not share >= 0 for share in getattr(self, name).values()):
-                raise UsageError(f"slices.{name} is {dict(getattr(self, name))}; none may be negative", "E_SLICES")
+        bounds = {
+            SHARE: ("quarter_turns", "mirror", "crop"),
+            NOT_NEGATIVE: ("margin", "rotate_degrees", "shift"),
+            RANGE: ("scale", "density"),
+            WEIGHTS: ("shares", "kinds"),
+        }
+        refuse_outside(self, "slices", "E_SLICES", bounds)
 
 
 def collect(case: Case, stage: Learned, margin: int, most: int = 10_000) -> list[SliceSample]:
@@ -159,6 +154,10 @@ class SliceSampler:
                 "E_NO_SLICES",
                 f"slices of {wanted} are wanted, the data have {there}; add data whose slices are labelled",
             )
+        for name in self.shares:
+            if not any(config.kinds.get(kind, 1.0) > 0 for kind in self.pool[name]):
+                those = ", ".join(sorted(self.pool[name]))
+                raise UsageError(f"slices.kinds draws none of the slices of {name}, which are {those}", "E_SLICES")
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A view `[channel, y, x]` and its target `[questions]`."""

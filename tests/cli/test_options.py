@@ -7,11 +7,9 @@ import pytest
 from cascade.cli.bench.accuracy import numbers
 from cascade.cli.main import main
 from cascade.cli.options import existing, output_formats, stem
-from cascade.cli.overrides import override, parsed
 from cascade.cli.simulate import MOST_EMBOLI, emboli_range, patient_of
-from cascade.cli.train.training import new_run
+from cascade.cli.train.command import new_run
 from cascade.core.errors import InputError, UsageError
-from cascade.core.windows import Window
 from cascade.simulation.config import LIMITS
 
 
@@ -45,23 +43,6 @@ def test_other_counts_of_emboli_are_refused(text: str):
 def test_seeds_are_numbers_and_ranges():
     assert numbers("0-2, 7") == [0, 1, 2, 7]
     assert numbers("") == []
-
-
-def test_an_override_replaces_one_value():
-    settings = override({"window": Window(40, 400), "arguments": {}}, ["window.width=350", "arguments.width=16"])
-    assert settings == {"window": Window(40, 350.0), "arguments": {"width": 16}}
-
-
-def test_an_unknown_override_is_answered_with_the_nearest():
-    with pytest.raises(UsageError, match="did you mean 'width'"):
-        override({"window": Window(40, 400)}, ["window.widht=350"])
-    with pytest.raises(UsageError, match="did you mean 'window'"):
-        override({"window": Window(40, 400)}, ["windwo.width=350"])
-
-
-def test_an_override_of_the_wrong_type_is_refused():
-    with pytest.raises(UsageError, match=r"window\.width must be float"):
-        override({"window": Window(40, 400)}, ["window.width=wide"])
 
 
 def test_a_training_run_never_takes_a_used_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -102,9 +83,3 @@ def test_a_seed_under_zero_is_a_usage_error(command: str, tmp_path: Path, capsys
 def test_a_study_painted_onto_is_called_after_its_patient(tmp_path: Path):
     assert patient_of(tmp_path / "patient-7" / "ct") == "patient-7"
     assert patient_of(tmp_path / "patient-7.nii.gz") == "patient-7"
-
-
-def test_a_colon_without_its_space_is_named():
-    with pytest.raises(UsageError, match=r"loss\.terms lacks a space after a colon"):
-        parsed(["loss.terms={dice:1}"])
-    assert parsed(["loss.terms={dice: 1}"]) == [("loss.terms", {"dice": 1})]

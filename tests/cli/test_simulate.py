@@ -67,7 +67,7 @@ def test_an_interrupted_set_leaves_nothing(how: signal.Signals, tmp_path: Path):
 
 def test_an_unknown_setting_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["simulate", "-o", str(tmp_path / "set"), "simulation.noise=[1,2]"]) == 2
-    assert "did you mean 'noise_hu'" in capsys.readouterr().err
+    assert "did you mean 'simulation.noise_hu'" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
 
 

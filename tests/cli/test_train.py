@@ -11,14 +11,14 @@ import pytest
 
 import classifiers
 import segmenters
-from cascade.cli.overrides import changed, from_file
 from cascade.cli.train.classifier import Classifier
 from cascade.cli.train.detector import Detector
 from cascade.cli.train.main import main
 from cascade.cli.train.segmenter import Segmenter
 from cascade.core.errors import UsageError
-from cascade.training.losses import SEGMENTATION
-from cascade.training.plan import Plan
+from cascade.training import precision
+from cascade.training.classifier import TRAININGS
+from cascade.training.detector import LungDetectorTraining
 from detectors.training import DetectorTraining
 from tests.training.test_segmenter_training import a_case
 
@@ -31,47 +31,6 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_flag_goes_before_an_override_and_an_override_before_the_file(tmp_path: Path) -> None:
-    (tmp_path / "plan.yaml").write_text("plan: {steps: 1, batch: 2, clip: 3.0}\nplan.seed: 4\n")
-    command = Segmenter(config=tmp_path / "plan.yaml", overrides=("plan.batch=20", "plan.steps=10"), steps=100)
-    plan = command.settings({"plan": Plan()})["plan"]
-    assert (plan.steps, plan.batch, plan.clip, plan.seed) == (100, 20, 3.0, 4)
-
-
-def test_a_mapping_is_replaced_whole_and_a_dataclass_field_by_field() -> None:
-    settings = {"loss": SEGMENTATION, "plan": Plan()}
-    loss = changed(settings, [("loss.terms", {"focal": 2.0})])["loss"]
-    assert (dict(loss.terms), loss.outputs) == ({"focal": 2.0}, SEGMENTATION.outputs)
-    assert changed(settings, [("loss.terms.bce", 0.0)])["loss"].terms == {"dice": 1.0, "bce": 0.0}
-    assert changed(settings, [("plan", {"steps": 9})])["plan"] == Plan(steps=9)
-
-
-def test_a_folder_given_for_a_file_of_settings_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no YAML"):
-        from_file(tmp_path)
-
-
-def test_one_value_for_all_arguments_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"arguments must be an object, got 3; write arguments.NAME=VALUE"):
-        changed({"arguments": {}}, [("arguments", 3)])
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("plan: {stepps: 3}", "did you mean 'steps'"),
-        ("paln.steps: 3", "did you mean 'plan'"),
-        ("plan.steps.more: 3", "goes too deep"),
-        ("- 3", "holds no settings"),
-        ("a: [", "is no YAML"),
-    ],
-)
-def test_a_file_of_settings_that_says_something_else_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
-    (tmp_path / "wrong.yaml").write_text(text)
-    with pytest.raises(UsageError, match=sentence):
-        changed({"plan": Plan()}, from_file(tmp_path / "wrong.yaml"))
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -79,14 +38,19 @@ def test_a_file_of_settings_that_says_something_else_is_refused(tmp_path: Path, 
         (["segmenter", "--dataset", "simulatd"], "did you mean 'simulated'"),
         (["classifier", "--stage", "lung-filtre"], "did you mean 'lung_filter'"),
         (["classifier", "--net", "efficentnet"], "did you mean 'efficientnet'"),
-        (["detector", "--net", "yolo11nn"], "did you mean 'yolo11n'"),
+        (["detector", "--net", "yolo11nn"], "did you mean 'yolo11n.yaml'"),
         (["segmenter", "loss.terms={dise: 1}"], "did you mean 'dice'"),
         (["segmenter", "crops.size=[50,48]"], "multiples of 16"),
         (["segmenter", "plan.learning_rate=0"], r"plan\.learning_rate is 0"),
-        (["classifier", "slices.crop=2"], r"planes\.crop is 2"),
+        (["classifier", "slices.crop=2"], r"slices\.crop is 2"),
         (["detector", "training.epochs=0"], r"training\.epochs is 0"),
         (["detector"], "give --validation FOLDER"),
-        (["segmenter", "plan.precision=fp16"], r"plan\.precision must be one of"),
+        (["segmenter", "plan.precision=fp16"], r"plan\.precision must be one of 'auto', 'bf16', 'fp32', got 'fp16'"),
+        (["segmenter", "--steps", "3", "--epochs", "3"], "--steps and --epochs say the same; give one of them"),
+        (["segmenter", "plan.steps=3", "--epochs", "3"], "plan.steps and --epochs say the same; give one of them"),
+        (["segmenter", "--net", "tiny_unet", "augment.blur=.inf"], r"augment\.blur is inf; it must be a number from 0"),
+        (["detector", "training.spread.scale=0"], r"training\.spread\.scale is 0\.0; it must be a number over 0"),
+        (["detector", "training.device=tpu", "--validation", "."], "device 'tpu' is not known; say auto, cpu, gpu"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence_before_a_folder_is_made(
@@ -110,7 +74,10 @@ def test_a_full_disk_is_seen_before_anything_is_read(
     assert not (tmp_path / "run").exists()
 
 
-TINY = ["arguments={width: 4, levels: 2}", "crops.size=[32,32]", "plan.evaluate_every=2", "plan.workers=0"]
+TINY = [
+    *("arguments={width: 4, levels: 2}", "crops.size=[32,32]"),
+    *("plan.evaluate_every=2", "plan.workers=0", "plan.precision=fp32"),
+]
 
 
 def test_a_disk_that_runs_full_ends_the_training_with_one_sentence_and_no_half_files(
@@ -157,8 +124,8 @@ def test_processes_that_train_together_need_one_folder_and_one_speaker(monkeypat
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(UsageError, match="give -o RUN"):
-        Segmenter().again()
-    assert Segmenter(out=Path("run")).again().quiet
+        Segmenter().resumed()
+    assert Segmenter(out=Path("run")).resumed().quiet
     with pytest.raises(UsageError, match="leave torchrun out"):
         Detector().run()
 
@@ -168,11 +135,34 @@ def test_the_detectors_flags_are_those_of_its_trainer() -> None:
         net="yolov8s", epochs=3, batch_size=4, learning_rate=1e-3, seed=7, overrides=("training.looks=2",)
     )
     expected = DetectorTraining(yaml="yolov8s.yaml", epochs=3, batch=4, rate=1e-3, seed=7, looks=2)
-    assert command.settings({"training": DetectorTraining()})["training"] == expected
+    assert command.settings(LungDetectorTraining()).training == expected
 
 
-def test_a_stage_may_be_written_with_a_hyphen() -> None:
-    assert Classifier().stage == "lung-filter"
+@pytest.mark.parametrize(
+    ("command", "stage"),
+    [
+        (Classifier(), "lung_filter"),
+        (Classifier(stage="lung-filter"), "lung_filter"),
+        (Classifier(stage="siamese"), "siamese"),
+        (Classifier(overrides=("stage=siamese",)), "siamese"),
+        (Classifier(overrides=("stage=siamese",), stage="lung-filter"), "lung_filter"),
+    ],
+)
+def test_the_stage_of_a_classifier_is_a_flag_or_a_setting(command: Classifier, stage: str) -> None:
+    assert command.stage_name() == stage
+    assert command.settings(TRAININGS[stage]()).stage == stage
+
+
+def test_the_precision_that_is_chosen_is_said_and_written(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [word for word in TINY if "precision" not in word]
+    command = ["segmenter", *settings, "--net", "tiny_attention_resunet", "--steps", "1", "--data", str(data)]
+    for has, name in ((False, "fp32"), (True, "bf16")):
+        monkeypatch.setattr(precision, "has_bf16", lambda _, has=has: has)
+        assert main([*command, "-o", str(tmp_path / name)]) == 0
+        assert f"precision {name}: the processor has" in capsys.readouterr().err
+        assert f"precision: {name}" in (tmp_path / name / "args.yaml").read_text()
 
 
 def test_a_line_an_evaluation_is_said_where_no_terminal_looks(

@@ -75,6 +75,24 @@ def test_the_trainer_is_told_to_mirror_and_colour_nothing() -> None:
     assert told["workers"] == 0
 
 
+@pytest.mark.parametrize(
+    ("device", "gpus", "taken"),
+    [("auto", 0, "cpu"), ("auto", 1, "cuda:0"), ("cpu", 2, "cpu"), ("gpu:1", 2, "cuda:1"), ("0,1", 2, "0,1")],
+)
+def test_the_trainer_takes_a_gpu_where_there_is_one(
+    device: str, gpus: int, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cascade.runtime.device._gpus", lambda: (gpus, "so it is here"))
+    assert arguments(Path("run"), SMALL, DetectorTraining(device=device))["device"] == taken
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu", "0,", "1;2"])
+def test_a_device_that_is_not_there_is_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cascade.runtime.device._gpus", lambda: (0, "no GPU was found"))
+    with pytest.raises(UsageError, match="E_DEVICE"):
+        arguments(Path("run"), SMALL, DetectorTraining(device=device))
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     with pytest.raises(UsageError, match="not empty"):
@@ -90,7 +108,7 @@ def test_every_step_of_the_trainer_is_told_with_its_gradients(tmp_path: Path) ->
     steps: list[Mapping[str, float]] = []
     one, two = (chest(seed=seed)[0] for seed in range(2))
     small = DetectorTraining(epochs=3, batch=4, looks=2, stride_mm=10)
-    train_detector([(one, None)], [(two, None)], tmp_path / "run", SMALL, small, noted=steps.append)
+    train_detector([(one, None)], [(two, None)], tmp_path / "run", SMALL, small, on_step=steps.append)
     assert [step["step"] for step in steps] == list(range(len(steps)))
     assert len(steps) >= 2
     for step in steps:

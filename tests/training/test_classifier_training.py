@@ -5,13 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from cascade.core.errors import InputError, UsageError
 from cascade.core.findings import Slices
 from cascade.datasets import open_cases
 from cascade.datasets.case import Case
 from cascade.training import negatives
+from cascade.training.arguments import saved_settings
 from cascade.training.classifier import (
+    TRAININGS,
+    ClassifierTraining,
+    LungFilterTraining,
+    SiameseTraining,
     class_of,
     filled,
     refuse_one_class,
@@ -94,18 +100,17 @@ def test_a_network_that_does_not_answer_its_stages_questions_is_refused_before_d
 ) -> None:
     arguments = {"model": "resnet18"} if net == "timm" else {}
     (tmp_path / "data").mkdir()
+    settings = replace(TRAININGS[stage](), net=net, arguments=arguments)
     with pytest.raises(UsageError, match=told):
-        train_classifier([tmp_path / "data"], [], tmp_path / "run", stage=stage, net=net, arguments=arguments)
+        train_classifier([tmp_path / "data"], [], tmp_path / "run", settings)
 
 
 def test_a_network_built_for_another_size_of_picture_is_refused_with_both_sizes(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    with pytest.raises(
-        UsageError, match=r"does not take samples of 3 x 192 x 192.*\(192\) doesn't match model \(224\)"
-    ):
-        train_classifier(
-            [tmp_path / "data"], [], tmp_path / "run", net="timm", arguments={"model": "vit_tiny_patch16_224"}
-        )
+    settings = LungFilterTraining(net="timm", arguments={"model": "vit_tiny_patch16_224"})
+    sentence = r"does not take samples of 3 x 192 x 192.*\(192\) doesn't match model \(224\)"
+    with pytest.raises(UsageError, match=sentence):
+        train_classifier([tmp_path / "data"], [], tmp_path / "run", settings)
 
 
 def test_slices_of_one_class_alone_are_refused() -> None:
@@ -146,30 +151,31 @@ def test_labelled_slices_are_cases_of_one_slice(shared: Path) -> None:
     assert all(c.study.grid.shape[0] == 1 for c in cases)
 
 
+SHORT = Plan(steps=3, batch=2, evaluate_every=2)
+
+
 @pytest.mark.parametrize(
-    ("stage", "net", "arguments", "config"),
+    "settings",
     [
-        ("lung_filter", "efficientnet", {"name": "resnet10t"}, LungFilterConfig(size=64, pixel_mm=6.0)),
-        ("siamese", "siamese", {"width": 4}, SiameseConfig(size=64, pixel_mm=6.0)),
+        LungFilterTraining(
+            arguments={"name": "resnet10t"},
+            imagenet=False,
+            config=LungFilterConfig(size=64, pixel_mm=6.0),
+            plan=SHORT,
+        ),
+        SiameseTraining(arguments={"width": 4}, config=SiameseConfig(size=64, pixel_mm=6.0), plan=SHORT),
     ],
+    ids=lambda settings: settings.stage,
 )
-def test_a_short_training_ends_in_a_bundle_that_runs(
-    tmp_path: Path, stage: str, net: str, arguments: dict[str, object], config: object
-) -> None:
+def test_a_short_training_ends_in_a_bundle_that_runs(tmp_path: Path, settings: ClassifierTraining) -> None:
+    stage = settings.stage
     for folder, name in (("learn", "a"), ("held", "b")):
         (tmp_path / folder).mkdir()
         case(name).save(tmp_path / folder / f"{name}.case")
-    bundle = train_classifier(
-        [tmp_path / "learn"],
-        [tmp_path / "held"],
-        tmp_path / "run",
-        stage=stage,
-        net=net,
-        arguments=arguments,
-        imagenet=False,
-        config=config,
-        plan=Plan(steps=3, batch=2, evaluate_every=2),
-    )
+    bundle = train_classifier([tmp_path / "learn"], [tmp_path / "held"], tmp_path / "run", settings)
+    arguments = yaml.safe_load((tmp_path / "run" / "args.yaml").read_text())
+    saved = saved_settings(type(settings), arguments, tmp_path / "run")
+    assert saved == replace(settings, plan=replace(SHORT, precision=saved.plan.precision))
     assert bundle.names == (stage,)
     assert (tmp_path / "run" / "results.csv").read_text().count("\n") == 3
     (opened,) = bundle.open("torch", "cpu")
@@ -182,9 +188,11 @@ def test_a_short_training_ends_in_a_bundle_that_runs(
 def test_a_patient_on_both_sides_of_the_split_is_refused(tmp_path: Path) -> None:
     case("a").save(tmp_path / "a.case")
     with pytest.raises(UsageError, match="validation"):
-        train_classifier([tmp_path], [tmp_path], tmp_path / "run", stage="siamese")
+        train_classifier([tmp_path], [tmp_path], tmp_path / "run", SiameseTraining())
 
 
-def test_an_unknown_stage_is_named_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="did you mean 'siamese'"):
-        train_classifier([], [], tmp_path / "run", stage="siamesse")
+def test_kinds_that_draw_none_of_a_class_are_refused(tmp_path: Path) -> None:
+    case("a").save(tmp_path / "a.case")
+    slices = replace(SiameseTraining().slices, kinds={"real": 0.0})
+    with pytest.raises(UsageError, match=r"slices\.kinds draws none of the slices of \w+, which are real"):
+        train_classifier([tmp_path], [], tmp_path / "run", SiameseTraining(slices=slices))

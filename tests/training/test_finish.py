@@ -33,7 +33,7 @@ def exams(folder: Path, count: int) -> Path:
 def test_why_no_fusion_is_fitted_is_said() -> None:
     whole, held = Bundle(stages=tuple(StageEntry(stage, None, ()) for stage in stage_classes())), [Path("held")]
     part = replace(whole, stages=whole.stages[-1:])
-    assert obstacle(whole, held, fusion=False) == "it was not asked for"
+    assert obstacle(whole, held, fusion=False) == "fusion is switched off"
     assert "--validation" in obstacle(whole, [], fusion=True)
     assert "lacks lung_detector, lung_filter, siamese" in obstacle(part, held, fusion=True)
     assert obstacle(whole, held, fusion=True) == ""

@@ -153,6 +153,14 @@ def test_data_that_are_never_finite_end_the_training_with_a_word(tmp_path: Path)
         trained(tmp_path / "run", replace(PLAN, steps=2000, evaluate_every=2000, look_every=1), Spoilt(range(10_000)))
 
 
+def test_a_training_in_which_no_step_was_finite_is_a_failure_and_stays_one_when_it_is_resumed(tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=12, look_every=4)
+    for resume in (False, True):
+        with pytest.raises(CascadeError, match=r"E_NOT_FINITE.*nothing was learned"):
+            fit(network(), Spoilt(range(10_000)), bce, plan, Run(tmp_path / "run", {}, resume))
+    trained(tmp_path / "late", plan, Spoilt(range(24)))  # its last look was finite
+
+
 class Pair(nn.Module):
     """Two networks, as one with deep supervision answers: the main logits first."""
 

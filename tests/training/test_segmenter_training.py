@@ -26,7 +26,7 @@ from cascade.training.losses import SEGMENTATION, LossConfig, bce, loss_of, soft
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
-from cascade.training.segmenter import outlined, train_segmenter
+from cascade.training.segmenter import SegmenterTraining, outlined, train_segmenter
 from cascade.training.split import refuse_shared
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
@@ -96,11 +96,15 @@ def test_the_judge_does_not_call_a_case_negative_whose_embolus_is_unknown() -> N
 
 def test_a_network_that_does_not_fit_its_stage_is_refused_before_data_are_read(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()  # no data set: what is refused before it is looked at
-    ask = {"data": [tmp_path / "data"], "validation": [], "out": tmp_path / "run"}
-    with pytest.raises(UsageError, match=r"E_SLICES.*looks at 15 slices, the sample has 7"):
-        train_segmenter(**ask, net="artery_aware_3d")
-    with pytest.raises(UsageError, match=r"answers 1 questions where the stage asks 2; set arguments.outputs=2"):
-        train_segmenter(**ask, net="tiny_unet", arguments={"outputs": 1})
+    for settings, sentence in (
+        (SegmenterTraining(net="artery_aware_3d"), r"E_SLICES.*looks at 15 slices, the sample has 7"),
+        (
+            SegmenterTraining(net="tiny_unet", arguments={"outputs": 1}),
+            r"answers 1 questions where the stage asks 2; set arguments.outputs=2",
+        ),
+    ):
+        with pytest.raises(UsageError, match=sentence):
+            train_segmenter([tmp_path / "data"], [], tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
 
 
@@ -108,9 +112,11 @@ def test_a_stage_that_the_bundles_other_networks_do_not_take_is_refused_before_d
     other = Network.of("tiny_unet", {"width": 2}, build(NETWORKS, "tiny_unet", {"width": 2}))
     base = Bundle(name="base").with_stage(StageEntry("embolus", EmbolusConfig(), (other,)))
     (tmp_path / "data").mkdir()
-    narrow = {"stage": EmbolusConfig(slices=5), "arguments": {"slices": 5, "width": 2}}
+    narrow = SegmenterTraining(
+        net="tiny_attention_resunet", stage=EmbolusConfig(slices=5), arguments={"slices": 5, "width": 2}
+    )
     with pytest.raises(UsageError, match=r"E_SLICES.*looks at 7 slices, the sample has 5"):
-        train_segmenter([tmp_path / "data"], [], tmp_path / "run", base=base, net="tiny_attention_resunet", **narrow)
+        train_segmenter([tmp_path / "data"], [], tmp_path / "run", narrow, base=base)
 
 
 def test_start_weights_of_another_network_or_none_at_all_are_refused_in_a_sentence(tmp_path: Path) -> None:
@@ -215,26 +221,48 @@ def test_a_network_learns_two_cases_and_its_run_tells_so(tmp_path: Path) -> None
 
 def test_a_network_replaces_the_one_of_its_name_or_stands_beside_it(tmp_path: Path) -> None:
     small(a_case()).save(tmp_path / "one.case")
-    asked = {"net": "tiny_attention_resunet", "arguments": {"width": 4}, "stage": STAGE, "fusion": False}
-    asked |= {"crops": CropConfig(size=(32, 32))}
-    first = train_segmenter([tmp_path], [], tmp_path / "a", plan=Plan(steps=1, batch=1, seed=0), **asked)
+    first = train_segmenter([tmp_path], [], tmp_path / "a", ONE_STEP)
     for add_member, count in ((False, 1), (True, 2)):
-        plan = Plan(steps=1, batch=1, seed=1)
-        made = train_segmenter(
-            [tmp_path], [], tmp_path / f"b{count}", base=first, add_member=add_member, plan=plan, **asked
-        )
+        settings = replace(ONE_STEP, plan=Plan(steps=1, batch=1, seed=1), add_member=add_member)
+        made = train_segmenter([tmp_path], [], tmp_path / f"b{count}", settings, base=first)
         assert len(made.stages[0].networks) == count
+
+
+ONE_STEP = SegmenterTraining(
+    net="tiny_attention_resunet",
+    arguments={"width": 4},
+    stage=STAGE,
+    plan=Plan(steps=1, batch=1, seed=0),
+    crops=CropConfig(size=(32, 32)),
+    fusion=False,
+)
 
 
 def test_a_network_of_the_bundle_is_never_shown_other_views_than_it_learned_from(tmp_path: Path) -> None:
     small(a_case()).save(tmp_path / "one.case")
-    asked = {"arguments": {"width": 4}, "plan": Plan(steps=1, batch=1), "fusion": False}
-    asked |= {"crops": CropConfig(size=(32, 32))}
-    first = train_segmenter([tmp_path], [], tmp_path / "a", net="tiny_attention_resunet", stage=STAGE, **asked)
-    coarse = replace(STAGE, pixel_mm=2 * STAGE.pixel_mm)
+    first = train_segmenter([tmp_path], [], tmp_path / "a", ONE_STEP)
+    coarse = replace(ONE_STEP, net="tiny_unet", stage=replace(STAGE, pixel_mm=2 * STAGE.pixel_mm))
     with pytest.raises(UsageError, match=r"tiny_attention_resunet.*stage\.pixel_mm"):
-        train_segmenter([tmp_path], [], tmp_path / "b", net="tiny_unet", stage=coarse, base=first, **asked)
+        train_segmenter([tmp_path], [], tmp_path / "b", coarse, base=first)
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.05, 0.3, 2.0])
+def test_a_blur_may_be_as_small_as_one_likes(blur: float) -> None:
+    hu, rng = np.zeros((1, 16, 16), np.float32), np.random.default_rng(0)
+    hu[0, 8, 8] = 100
+    config = AugmentConfig(chance=1.0, contrast=(1.0, 1.0), shift_hu=0, noise_hu=0, blur=blur)
+    for _ in range(5):
+        changed = intensity(hu, rng, config)
+        assert np.isfinite(changed).all()
+        assert (changed.max() == hu.max()) == (blur < 0.1)
+
+
+def test_settings_from_python_are_checked_like_those_of_a_command() -> None:
+    with pytest.raises(UsageError, match=r"E_UNKNOWN_NETWORK.*did you mean 'tiny_unet'"):
+        SegmenterTraining(net="tiny_umet")
+    with pytest.raises(UsageError, match=r"E_UNKNOWN_LAYOUT.*did you mean 'fumpe'"):
+        SegmenterTraining(dataset="fumpee")
 
 
 def test_a_run_never_overwrites_another(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from cascade.cli.options import existing, not_negative, stem, told_apart
+from cascade.cli.options import existing, not_negative, refuse_duplicates, stem
 from cascade.cli.program import Command
 from cascade.cli.simulate import refuse_idle_split
 from cascade.core.errors import UsageError
@@ -52,7 +52,7 @@ class Beside(Command):
         refuse_idle_split(self.anatomy, self.split)
         for path in self.real:
             existing(path)
-        told_apart("real studies", map(study_name, self.real))
+        refuse_duplicates("real studies", map(study_name, self.real))
         from cascade.simulation.label_maps import find_maps
 
         return find_maps(self.anatomy, self.split)

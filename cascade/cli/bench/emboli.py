@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from cascade.cli.folder import writable
-from cascade.cli.options import OptionalOut, existing, not_negative, stem, told_apart
+from cascade.cli.options import OptionalOut, existing, not_negative, refuse_duplicates, stem
 from cascade.cli.program import OK, Command
 from cascade.cli.simulate import refuse_idle_split
 from cascade.cli.terminal import progress_bar
@@ -56,7 +56,7 @@ class Emboli(Command):
         if self.out is not None:
             writable(self.out)
         found = [one for path in self.masks for one in files(existing(path))]
-        told_apart("masks", (stem(path) for path in found))
+        refuse_duplicates("masks", (stem(path) for path in found))
         from cascade.bench import table
         from cascade.bench.emboli import compare, draw, of_patients, simulated
         from cascade.simulation.label_maps import find_maps, open_all

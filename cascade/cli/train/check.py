@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-from tyro.conf import arg
 
 from cascade.cli.options import existing
 from cascade.cli.program import OK, Command, say_aside, tell
-from cascade.cli.train.training import Folders
+from cascade.cli.train.options import Folders, Name
 from cascade.core.errors import InputError, UsageError
 
 
@@ -31,7 +28,7 @@ class Check(Command):
 
     data: Folders = ()
     validation: Folders = ()
-    dataset: Annotated[str | None, arg(metavar="NAME")] = None
+    dataset: Name = None
 
     def run(self) -> int:
         """Look through them."""

@@ -2,72 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from tyro.conf import arg
 
 from cascade.cli.terminal import training_progress
-from cascade.cli.train.training import Looped, listed
+from cascade.cli.train.command import LoopCommand
+from cascade.cli.train.options import Name, YesNo, is_yes
+from cascade.core.registry import refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classifier(Looped):
+class Classifier(LoopCommand):
     """Train the network of a classifier stage: the lung filter or the Siamese classifier.
 
     For example:
         cascade-train classifier --data SET CHESTS --validation HELD -o RUN
         cascade-train classifier arguments.model=resnet18 --net timm --data SET --validation HELD
         cascade-train classifier --resume RUN
+        cascade-train classifier --stage siamese --print-config
         cascade-train classifier arguments.width=24 --stage siamese --data SET --bundle weights --minutes 30
 
     Attributes:
-        stage: Which: lung-filter or siamese.
+        stage: Which: lung-filter (by default) or siamese.
         net: Name of the network: efficientnet, siamese, siamese_exact, or timm with arguments.model (for the stage
             siamese with arguments.outputs=1, too); the stage's usual one by default.
-        imagenet: Begin the EfficientNet with ImageNet weights, yes or no.
+        imagenet: Begin the EfficientNet with ImageNet weights; yes by default.
     """
 
-    settles: ClassVar[str] = "slices"
+    own_setting: ClassVar[str] = "slices"
 
-    stage: Annotated[str, arg(metavar="STAGE")] = "lung-filter"
-    net: Annotated[str | None, arg(metavar="NAME")] = None
-    imagenet: Literal["yes", "no"] = "yes"
+    stage: Annotated[str | None, arg(metavar="STAGE")] = None
+    net: Name = None
+    imagenet: YesNo = None
+
+    def flags(self) -> Mapping[str, Any]:
+        """Of the network, too."""
+        stage = self.stage and plain(self.stage)
+        return {**super().flags(), "stage": stage, "net": self.net, "imagenet": is_yes(self.imagenet)}
+
+    def stage_name(self) -> str:
+        """The stage that is trained: as the flag, a setting or the run that is resumed says; else the lung filter.
+
+        Raises:
+            UsageError: There is no such stage.
+        """
+        from classifiers import STAGES
+
+        given = [str(change.value) for change in self.changes() if change.key == "stage"]
+        if not given and self.resume is not None:
+            given = [str(self.saved_arguments().get("stage"))]
+        name = plain(given[-1]) if given else "lung_filter"
+        refuse_unknown("stage", name, STAGES, "E_UNKNOWN_STAGE")
+        return name
 
     def run(self) -> int:
         """Train it."""
-        from classifiers import NETWORKS, STAGES
+        command = self.resumed()
+        stage = command.stage_name()
+        if not self.print_config:
+            command.refuse_absent_data()
+        from cascade.training.classifier import TRAININGS, train_classifier
 
-        asked = self.again()
-        asked.checked()
-        stage = listed("stage", asked.stage.replace("-", "_"), STAGES)
-        if asked.net is not None:
-            listed("network", asked.net, NETWORKS)
-        from cascade.training.classifier import SLICES, train_classifier
-        from cascade.training.losses import LossConfig
-        from cascade.training.plan import Plan
-
-        kind: Any = STAGES[stage]
-        settings = asked.settings(
-            {
-                "arguments": {},
-                "config": kind.Config(),
-                "plan": Plan(steps=2000, batch=16, learning_rate=1e-3),
-                "loss": LossConfig(),
-                "slices": SLICES[stage],
-            }
-        )
-        out = asked.folder(stage)
-        with training_progress(asked) as watch:
+        settings = command.settings(TRAININGS[stage]())
+        if self.print_config:
+            return self.show(settings)
+        out = command.folder(stage)
+        with training_progress(command) as watch:
             train_classifier(
-                asked.data,
-                asked.validation,
+                command.data,
+                command.validation,
                 out,
-                stage=stage,
-                net=asked.net,
-                imagenet=asked.imagenet == "yes",
+                settings,
+                base=command.base(),
+                resume=command.resume is not None,
                 watch=watch,
-                **asked.beginning(),
-                **settings,
+                say=command.remark,
             )
-        return asked.finished(out)
+        return command.finished(out)
+
+
+def plain(stage: str) -> str:
+    """A stage's name, which may be written with a hyphen."""
+    return stage.replace("-", "_")

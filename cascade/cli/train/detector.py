@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Any, ClassVar
 
-from tyro.conf import arg
-
-from cascade.cli.overrides import Change
-from cascade.cli.train.training import Training, given, listed
+from cascade.cli.train.command import TrainingCommand
+from cascade.cli.train.options import Name
 from cascade.core.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detector(Training):
+class Detector(TrainingCommand):
     """Train the lung detector with Ultralytics' own trainer, on chests that the threshold finder labels.
 
     For example:
@@ -28,39 +26,47 @@ class Detector(Training):
         net: Description of the network, by the name of Ultralytics' file; yolo11n by default.
     """
 
-    settles: ClassVar[str] = "training"
+    own_setting: ClassVar[str] = "training"
 
-    net: Annotated[str | None, arg(metavar="NAME")] = None
+    net: Name = None
 
-    def flags(self) -> Iterable[Change]:
-        """Of the trainer."""
-        return given(
-            {
-                "training.yaml": self.net and f"{self.net.removesuffix('.yaml')}.yaml",
-                "training.epochs": self.epochs,
-                "training.batch": self.batch_size,
-                "training.rate": self.learning_rate,
-                "training.seed": self.seed,
-            }
-        )
+    def flags(self) -> Mapping[str, Any]:
+        """Of the trainer, too."""
+        return {
+            **super().flags(),
+            "training.yaml": self.net and f"{self.net.removesuffix('.yaml')}.yaml",
+            "training.epochs": self.epochs,
+            "training.batch": self.batch_size,
+            "training.rate": self.learning_rate,
+            "training.seed": self.seed,
+        }
 
     def run(self) -> int:
-        """Train it."""
+        """Train it.
+
+        Raises:
+            UsageError: Several processes were started, or a setting is wrong.
+        """
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise UsageError(
                 "Ultralytics starts its processes itself; leave torchrun out, and name training.device=0,1"
             )
-        from detectors.architectures import architectures
+        command = self.resumed()
+        if not self.print_config:
+            command.refuse_absent_data()
+        from cascade.training.detector import LungDetectorTraining, train_lung_detector
 
-        asked = self.again()
-        asked.checked()
-        if asked.net is not None:
-            listed("network", asked.net.removesuffix(".yaml"), (name.removesuffix(".yaml") for name in architectures()))
-        from cascade.training.detector import train_lung_detector
-        from detectors.lung_detector import LungDetectorConfig
-        from detectors.training import DetectorTraining
-
-        settings = asked.settings({"config": LungDetectorConfig(), "training": DetectorTraining()})
-        out = asked.folder("detector")
-        train_lung_detector(asked.data, asked.validation, out, **asked.beginning(), **settings)
-        return asked.finished(out)
+        settings = command.settings(LungDetectorTraining())
+        if self.print_config:
+            return self.show(settings)
+        out = command.folder("detector")
+        train_lung_detector(
+            command.data,
+            command.validation,
+            out,
+            settings,
+            base=command.base(),
+            resume=command.resume is not None,
+            say=command.remark,
+        )
+        return command.finished(out)

@@ -11,7 +11,7 @@ from tyro.conf import arg
 from cascade.cli.options import Device, Runtime, existing, named
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
-from cascade.cli.train.training import Folders, listed
+from cascade.cli.train.options import Folders, Name
 from cascade.core.errors import UsageError
 
 
@@ -33,7 +33,7 @@ class Fusion(Command):
     """
 
     data: Folders = ()
-    dataset: Annotated[str | None, arg(metavar="NAME")] = None
+    dataset: Name = None
     bundle: Annotated[Path, arg(metavar="FOLDER")]
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
     device: Device = "auto"
@@ -45,13 +45,11 @@ class Fusion(Command):
             raise UsageError("no exams to fit on; give --data FOLDER")
         for folder in self.data:
             existing(folder)
-        if self.dataset is not None:
-            from cascade.datasets import LAYOUTS
-
-            listed("data set layout", self.dataset, LAYOUTS)
         from cascade.bundle import load
+        from cascade.datasets import refuse_unknown_layout
         from cascade.training.fusion import train_fusion
 
+        refuse_unknown_layout(self.dataset)
         bundle = load(self.bundle)
         out = self.out or bundle.folder or self.bundle
         with progress_bar(self) as progress:

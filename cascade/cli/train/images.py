@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-from tyro.conf import arg
+from typing import Literal
 
 from cascade.cli.folder import usable_out
 from cascade.cli.options import Out, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
-from cascade.cli.train.training import Count, Folders
+from cascade.cli.train.options import Count, Folders, Name
 from cascade.core.errors import UsageError
 from cascade.core.files import whole_folder
 
@@ -38,7 +36,7 @@ class Images(Command):
 
     out: Out
     data: Folders = ()
-    dataset: Annotated[str | None, arg(metavar="NAME")] = None
+    dataset: Name = None
     size: Count = 256
     format: Literal["jpg", "png"] = "jpg"
     quality: Count = 95
@@ -47,16 +45,13 @@ class Images(Command):
         """Write them."""
         if not self.data:
             raise UsageError("no data to write pictures of; give --data FOLDER")
-        size, quality = self.size or 0, self.quality or 0
-        if not (0 <= size <= 4096 and 1 <= quality <= 100):
-            raise UsageError(f"--size is {size} and --quality {quality}; 0 to 4096 pixels and 1 to 100 are meant")
         sources: tuple[Path, ...] = tuple(existing(path) for path in self.data)
         usable_out(self.out, None)
         from cascade.training.images import ImageConfig, cases_of, write_images
 
-        config = ImageConfig(size or None, self.format, quality)
+        config = ImageConfig(self.size or None, self.format, self.quality or 0)
         with whole_folder(self.out) as folder:
-            told = write_images((case for path in sources for case in cases_of(path, self.dataset)), folder, config)
-        text = f"{told.pictures} pictures of {told.cases} studies in {self.out}"
-        say(self, f"{text}; embolism is unknown in {len(told.without)} of them" if told.without else text)
+            written = write_images((case for path in sources for case in cases_of(path, self.dataset)), folder, config)
+        text = f"{written.pictures} pictures of {written.cases} studies in {self.out}"
+        say(self, f"{text}; embolism is unknown in {len(written.without)} of them" if written.without else text)
         return OK

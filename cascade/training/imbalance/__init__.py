@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cascade.core.errors import UsageError
+from cascade.core.bounds import FINITE, SHARE, refuse_outside
 from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig
 from cascade.training.crops import CropConfig, Crops
@@ -38,10 +38,9 @@ class ImbalanceConfig:
     mosaic_under: float = 0.01
 
     def __post_init__(self) -> None:
-        """Refuse what is no probability."""
-        for name in ("replicate", "mosaic", "mosaic_under"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"imbalance.{name} is {getattr(self, name)}; it must be from 0 to 1", "E_IMBALANCE")
+        """Refuse what is no probability, and no power."""
+        bounds = {SHARE: ("replicate", "mosaic", "mosaic_under"), FINITE: ("ratio_power",)}
+        refuse_outside(self, "imbalance", "E_IMBALANCE", bounds)
 
 
 def sampler(
