@@ -25,15 +25,16 @@ from cascade.training import negatives
 from cascade.training.arguments import run_arguments
 from cascade.training.augment import AugmentConfig
 from cascade.training.finish import Say, finish
-from cascade.training.loop import fit, seeded, start_from
+from cascade.training.loop import fit
 from cascade.training.losses import LossConfig, loss_of
 from cascade.training.plan import Plan
 from cascade.training.precision import decided
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used
 from cascade.training.slices import Change, SliceConfig, SliceEvaluator, SliceSample, SliceSampler, collect
 from cascade.training.split import refuse_shared
+from cascade.training.start import seeded, start_from
 from cascade.training.trial import refuse_misfit
-from classifiers import NETWORKS, STAGES, LungFilter
+from classifiers import NETWORKS, STAGES, LungFilter, Siamese
 from classifiers.lung_filter import LungFilterConfig
 from classifiers.siamese_stage import SiameseConfig
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import closing
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cascade.core.errors import CascadeError, UsageError
-from cascade.training.average import moving_average
-from cascade.training.checkpoint import Tensors, TrainingState, load, part, restore, save, snapshot
+from cascade.core.errors import CascadeError
+from cascade.training.checkpoint import Tensors, TrainingState, load, part, save
 from cascade.training.distributed import world
 from cascade.training.feed import Batch, Draw, feed
-from cascade.training.losses import Loss, of_all
-from cascade.training.memory import memory_mb
+from cascade.training.learner import Learner
+from cascade.training.losses import Loss
 from cascade.training.monitors import Evaluation
 from cascade.training.overfit_check import LittleSample
 from cascade.training.plan import Plan
 from cascade.training.precision import autocast
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
+from cascade.training.start import refuse_others
 
 Evaluate = Callable[[nn.Module], Evaluation]
 
@@ -64,77 +62,44 @@ def fit(
     here = world()
     # The processes of a training drop out different things.
     torch.manual_seed(plan.seed + 1_000_003 * here.rank)
-    device = here.device
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
-    torch.backends.cudnn.benchmark = True  # batches are of one size
-    average = copy.deepcopy(network).eval()
-    learner = here.together(network)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=device.type == "cuda"
-    )
-    update = moving_average(plan.ema)
+    learner = Learner(network, criterion, plan)
     draw = draw_of(sampler, plan)
-    little = LittleSample(draw, plan.little_sample, plan.batch, criterion, device) if plan.little_sample else None
-    evaluate = little or evaluate
+    little = LittleSample(draw, plan.little_sample, plan.batch, criterion, here.device) if plan.little_sample else None
     progress = TrainingState()
     if run.resumed:
         tensors, progress = load(run.state)
-        refuse_others(network, part(tensors, "network."), run.state)
+        refuse_others(learner.network, part(tensors, "network."), run.state)
         run.refuse_ended(progress.step, plan.steps)
-        restore(tensors, network, average, optimizer)
+        learner.restore(tensors)
         run.go_back(progress)
-    good = snapshot(network, average, optimizer)
+    good = learner.snapshot()
     save(run.state, good, progress)
     saved = time.monotonic()
     # Nothing in a step waits for the device: what it computes is looked at every few steps.
-    with closing(batches_of(draw, plan, progress.step, device)) as batches:
+    with closing(batches_of(draw, plan, progress.step, here.device)) as batches:
         for step in range(progress.step, plan.steps):
             if progress.over(plan):
                 break
             began = time.monotonic()
             spent = here.shared(run.seconds) / (60 * plan.minutes) if plan.minutes else 0.0
             done = max(step / plan.steps, min(spent, 1.0))
-            rate = progress.factor * schedule(done, plan)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-
-            x, y = next(batches)
+            batch = next(batches)
             waited = time.monotonic() - began
-
-            in_training(network, plan)
-            with autocast(device, plan):
-                answers = learner(x)
-            loss = of_all(criterion, answers, y)
-            optimizer.zero_grad(set_to_none=True)
-            (loss + l1(network, plan)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
-            optimizer.step()
-            update(average, network, step)
-            run.step(
-                step,
-                loss=loss.detach(),
-                learning_rate=rate,
-                gradient_norm=norm.detach(),
-                clipped_norm=norm.detach().clamp(max=plan.clip),
-                **memory_mb(device),
-                data_seconds=waited,
-                seconds=time.monotonic() - began,
-            )
+            figures = learner.step(step, progress.factor * schedule(done, plan), batch)
+            run.step(step, **figures, data_seconds=waited, seconds=time.monotonic() - began)
 
             last = step + 1 == plan.steps or done >= 1.0
             evaluated = last or (step + 1) % plan.evaluate_every == 0
             looked = evaluated or (step + 1) % plan.look_every == 0
             if looked:
                 if run.flush(plan.steps):
-                    good = snapshot(network, average, optimizer)
+                    good = learner.snapshot()
                 else:
-                    restore(good, network, average, optimizer)
+                    learner.restore(good)
                     progress.factor = halved(progress.factor, step)
                 progress.step = step + 1
             if evaluated:
-                with autocast(device, plan):
-                    evaluation = evaluate(average) if evaluate and here.is_main else Evaluation()
-                judged(run, average, progress, evaluation)
+                judged(run, learner.average, progress, evaluation_of(learner.average, little or evaluate, plan))
                 progress.since_best = int(here.shared(progress.since_best))
             if looked and here.shared(evaluated or time.monotonic() - saved >= 60 * plan.save_minutes):
                 progress.seconds = run.seconds
@@ -144,11 +109,11 @@ def fit(
                 break
     refuse_unlearned(good)
     here.wait()
-    run.restore(average, "best")
+    run.restore(learner.average, "best")
     run.conclude()
     if little:
         little.hold(Evaluation(run.figures("best")))
-    return average.to("cpu")
+    return learner.average.to("cpu")
 
 
 def draw_of(sampler: Sampler, plan: Plan) -> Draw:
@@ -167,22 +132,13 @@ def batches_of(draw: Draw, plan: Plan, first: int, device: torch.device) -> Gene
     return feed(draw, here.share(first, plan.steps, plan.batch), plan.batch // here.size, plan.workers, device)
 
 
-def in_training(network: nn.Module, plan: Plan) -> None:
-    """Set a network to learn; its BatchNorm too, unless that is to stay as it is."""
-    network.train()
-    if plan.freeze_norm:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-
-
-def l1(network: nn.Module, plan: Plan) -> torch.Tensor | float:
-    """The L1 penalty on the weights of convolutions and linear layers: not on biases, nor on what normalises."""
-    if not plan.l1_lambda:
-        return 0.0
-    kinds = (nn.Linear, nn.modules.conv._ConvNd)
-    weights = [module.weight for module in network.modules() if isinstance(module, kinds)]
-    return plan.l1_lambda * torch.stack([weight.abs().sum() for weight in weights]).sum()
+def evaluation_of(average: nn.Module, evaluate: Evaluate | None, plan: Plan) -> Evaluation:
+    """What the averaged network is worth, which the main process finds out."""
+    here = world()
+    if evaluate is None or not here.is_main:
+        return Evaluation()
+    with autocast(here.device, plan):
+        return evaluate(average)
 
 
 def judged(run: Run, average: nn.Module, progress: TrainingState, evaluation: Evaluation) -> None:
@@ -229,46 +185,4 @@ def refuse_unlearned(good: Tensors) -> None:
             "E_NOT_FINITE",
             "the loss or its gradient was not finite whenever it was looked at, so nothing was learned; look for "
             "values in the data that are not finite, or lower plan.learning_rate",
-        )
-
-
-def seeded(plan: Plan) -> None:
-    """Begin torch's random numbers at the seed: before a network is built, so that its start weights are the seed's."""
-    torch.manual_seed(plan.seed)
-
-
-def start_from(network: nn.Module, path: Path) -> dict[str, Any]:
-    """Load start weights from a safetensors file, in place. Returns its metadata.
-
-    Raises:
-        UsageError: It is no such file, or holds the weights of another network.
-    """
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
-    try:
-        weights = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        text = f"{path} holds no weights ({error}); give a safetensors file, such as RUN/checkpoints/best"
-        raise UsageError(f"{text}/weights.safetensors", "E_START") from error
-    refuse_others(network, weights, path)
-    network.load_state_dict(weights)
-    return metadata
-
-
-def refuse_others(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Refuse the weights of another network.
-
-    Raises:
-        UsageError: They are; the first tensor that differs is named.
-    """
-    ours, theirs = ({k: v.shape for k, v in one.items()} for one in (network.state_dict(), weights))
-    differing = {name for name, _ in ours.items() ^ theirs.items()}
-    if differing:
-        raise UsageError(
-            f"{path} holds the weights of another network: {len(differing)} tensors differ, {min(differing)!r} first; "
-            "name the network, and its arguments, that they were trained with",
-            "E_START",
         )

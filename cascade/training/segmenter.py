@@ -24,13 +24,14 @@ from cascade.training.finish import Say, finish
 from cascade.training.imbalance import ImbalanceConfig, sampler
 from cascade.training.imbalance.lungs import cut_to_lungs
 from cascade.training.imbalance.ratio import target_ratio
-from cascade.training.loop import fit, seeded, start_from
+from cascade.training.loop import fit
 from cascade.training.losses import SEGMENTATION, LossConfig, loss_of
 from cascade.training.plan import Plan
 from cascade.training.precision import decided
 from cascade.training.run import Run, Watch, refuse_no_room, refuse_used
 from cascade.training.scans import answers_of, means, row_of
 from cascade.training.split import refuse_shared
+from cascade.training.start import seeded, start_from
 from cascade.training.trial import refuse_misfit
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble

@@ -20,12 +20,14 @@ from torch import nn
 
 from cascade.core.errors import CascadeError, UsageError
 from cascade.training.feed import feed
-from cascade.training.loop import fit, l1, seeded
+from cascade.training.learner import l1
+from cascade.training.loop import fit
 from cascade.training.losses import bce, of_all
 from cascade.training.monitors import Evaluation
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
+from cascade.training.start import seeded
 
 PLAN = Plan(steps=12, batch=3, learning_rate=1e-2, ema=0.5, evaluate_every=6, workers=0)
 

@@ -15,11 +15,11 @@ from cascade.training.arguments import run_arguments
 from cascade.training.classifier import ClassifierTraining, LungFilterTraining, SiameseTraining
 from cascade.training.crops import CropConfig
 from cascade.training.detector import LungDetectorTraining
-from cascade.training.loop import refuse_others
 from cascade.training.losses import LossConfig
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.segmenter import SegmenterTraining
+from cascade.training.start import refuse_others
 from classifiers.lung_filter import LungFilterConfig
 from detectors.pictures import Looks
 from detectors.training import DetectorTraining

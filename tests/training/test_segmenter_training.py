@@ -21,13 +21,14 @@ from cascade.datasets.case import FORMAT, Case, thin
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.average import moving_average
 from cascade.training.crops import CropConfig, CropEvaluator, Crops
-from cascade.training.loop import fit, seeded, start_from
+from cascade.training.loop import fit
 from cascade.training.losses import SEGMENTATION, LossConfig, bce, loss_of, soft_dice
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
 from cascade.training.segmenter import SegmenterTraining, outlined, train_segmenter
 from cascade.training.split import refuse_shared
+from cascade.training.start import seeded, start_from
 from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 from tests.segmenters.test_embolus_stage import study_with_ball

@@ -18,10 +18,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cascade.core.errors import UsageError
-from cascade.training.loop import fit, seeded
+from cascade.training.loop import fit
 from cascade.training.losses import LOSSES, LossConfig, loss_of
 from cascade.training.plan import Plan
 from cascade.training.run import Run
+from cascade.training.start import seeded
 from tests.training.test_loop import Squares, brightness, rows, told
 
 PLAN = Plan(
