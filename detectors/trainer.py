@@ -21,6 +21,9 @@ from detectors.ultralytics_door import quiet_ultralytics, trainer
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Called after an epoch: how many are done, how many there are, their figures."""
 
+KEPT_SETTINGS = {"epochs": "training.epochs", "lr0": "training.rate", "seed": "training.seed", "imgsz": "config.size"}
+"""Settings that a trainer which is resumed keeps as they were, by its own names for them."""
+
 KEPT = "kept.pt"
 """A copy of the last checkpoint that was written whole."""
 
@@ -43,6 +46,9 @@ def run_trainer(
 
     Returns:
         The best model, as Ultralytics builds it, and its mAP on the validation pictures.
+
+    Raises:
+        UsageError: The run stands elsewhere, or was begun with other settings.
     """
     own = run_dir / "ultralytics"
     last = standing(run_dir)
@@ -54,6 +60,7 @@ def run_trainer(
         shutil.rmtree(own, ignore_errors=True)
         model, options = trainer(yaml), dict(arguments)
     else:
+        refuse_changes(last["train_args"], arguments)
         model = _opened_by_ultralytics(own / "weights" / "last.pt")
         # The rest it knows; its folder may have been moved since.
         options = {name: arguments[name] for name in ("batch", "cache", "device", "patience", "workers")}
@@ -74,6 +81,25 @@ def run_trainer(
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         model.train(watch.trainer() if alone else None, data=str(run_dir / "pictures" / "data.yaml"), **options)
     return model.model, figures_of(model.trainer.metrics)
+
+
+def refuse_changes(begun: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Refuse settings that a resumed trainer would pass over: it keeps those that it was begun with.
+
+    Args:
+        begun: The trainer's arguments in its checkpoint.
+        arguments: Those that it is to be resumed with.
+
+    Raises:
+        UsageError: E_RESUME, one differs; the sentence names it and both values.
+    """
+    for name, setting in KEPT_SETTINGS.items():
+        if begun.get(name) != arguments[name]:
+            raise UsageError(
+                f"the run was begun with {setting}={begun.get(name)}, and its trainer keeps to it; leave "
+                f"{setting}={arguments[name]} out, or start a new run",
+                "E_RESUME",
+            )
 
 
 def standing(run_dir: Path) -> Mapping[str, Any] | None:

@@ -149,8 +149,8 @@ def merged(usual: T, changes: Iterable[Change]) -> T:
         changes: To its fields.
 
     Raises:
-        UsageError: A key is unknown (the nearest is named, and the file), or a value has the wrong type.
-        CascadeError: What the dataclass itself says of its values.
+        UsageError: A key is unknown (the nearest is named), a value has the wrong type, or the dataclass itself refuses
+            it; where it stands in a file, the sentence begins with the file's name.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -177,6 +177,9 @@ def merged(usual: T, changes: Iterable[Change]) -> T:
         elif "must be an object" in text:
             text += f"; write {place}.NAME=VALUE"
         raise UsageError(_in_file(files.get(key, ""), text)) from error
+    except UsageError as error:
+        file = next((file for key, file in files.items() if file and key in error.text), "")
+        raise UsageError(_in_file(file, error.text), error.code) from error
 
 
 def _single(usual: Any, key: str, value: Any) -> Iterator[tuple[str, Any]]:

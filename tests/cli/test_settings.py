@@ -151,6 +151,11 @@ def test_a_wrong_file_is_answered_in_one_sentence_with_its_name(tmp_path: Path, 
     assert "\n" not in str(caught.value)
 
 
+def test_a_value_out_of_range_in_a_file_names_the_file_and_keeps_its_code(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^E_PLAN: mine\.yaml: plan\.steps is 0; it must be 1 or more$"):
+        from_text(tmp_path, "plan: {steps: 0}")
+
+
 def test_what_the_command_line_says_wrongly_is_not_blamed_on_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("depth: 3")
     changes = [*from_file(tmp_path / "mine.yaml"), *from_words(["depth=x"])]

@@ -15,6 +15,7 @@ import pytest
 from cascade.core.errors import UsageError
 from detectors.lung_detector import LungDetector, LungDetectorConfig
 from detectors.pictures import Looks, pictures, plain
+from detectors.trainer import refuse_changes
 from detectors.training import DetectorTraining, arguments, train_detector, write_pictures
 from tests.strategies import chest
 
@@ -84,6 +85,13 @@ def test_the_trainer_takes_a_gpu_where_there_is_one(
 ) -> None:
     monkeypatch.setattr("cascade.runtime.device._gpus", lambda: (gpus, "so it is here"))
     assert arguments(Path("run"), SMALL, DetectorTraining(device=device))["device"] == taken
+
+
+def test_a_setting_that_a_resumed_trainer_would_pass_over_is_refused() -> None:
+    begun = arguments(Path("run"), SMALL, DetectorTraining(device="cpu"))
+    refuse_changes(begun, arguments(Path("moved"), SMALL, DetectorTraining(device="cpu", batch=4, patience=3)))
+    with pytest.raises(UsageError, match=r"E_RESUME.*begun with training\.epochs=12.*leave training\.epochs=3 out"):
+        refuse_changes(begun, arguments(Path("run"), SMALL, DetectorTraining(device="cpu", epochs=3)))
 
 
 @pytest.mark.parametrize("device", ["gpu", "tpu", "0,", "1;2"])
