@@ -8,11 +8,11 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import usable_out, whole
 from cascade.cli.options import STUDY, Series, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.core.errors import UsageError
+from cascade.core.folder import usable_out, whole
 
 VOLUMES = (".nii", ".nii.gz")
 

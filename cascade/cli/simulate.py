@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import INDEX, earlier_set, usable_out, whole
-from cascade.cli.options import STUDY, Bundle, Out, existing, not_negative, stem
+from cascade.cli.folder import INDEX, earlier_set
+from cascade.cli.options import STUDY, Bundle, Out, existing, not_negative
 from cascade.cli.overrides import override
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import progress_bar, say
 from cascade.core.errors import InputError, UsageError
+from cascade.core.folder import stem, usable_out, whole
 
 if TYPE_CHECKING:
     from cascade.core.findings import Field, Findings

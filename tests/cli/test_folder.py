@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli.folder import earlier_demo, earlier_run, earlier_set, usable_out, whole
+from cascade.cli.folder import earlier_demo, earlier_set
 from cascade.cli.main import main
 from cascade.core.errors import UsageError
+from cascade.core.folder import earlier_run, usable_out, whole
 
 
 def results(folder: Path) -> Path:

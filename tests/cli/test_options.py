@@ -6,12 +6,14 @@ import pytest
 
 from cascade.cli.bench.accuracy import numbers
 from cascade.cli.main import main
-from cascade.cli.options import existing, output_formats, stem
+from cascade.cli.options import existing, named, output_formats
 from cascade.cli.overrides import override, parsed
 from cascade.cli.simulate import MOST_EMBOLI, anatomies, emboli_range, patient_of
 from cascade.cli.train.training import new_run
 from cascade.core.errors import InputError, UsageError
+from cascade.core.folder import stem
 from cascade.core.windows import Window
+from cascade.runtime import RUNTIMES
 from cascade.simulation.config import LIMITS
 
 
@@ -22,6 +24,13 @@ def test_output_types_always_hold_json():
 def test_a_wrong_output_type_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match="'nifty' in --formats; did you mean 'nifti'"):
         output_formats("json,nifty")
+
+
+def test_runtimes_go_by_the_names_of_the_list():
+    assert named("auto") is None
+    assert [named(name) for name in RUNTIMES] == list(RUNTIMES)
+    with pytest.raises(UsageError, match="'torhc' in --runtime; did you mean 'torch'"):
+        named("torhc")
 
 
 def test_a_study_is_called_after_its_file_without_endings():

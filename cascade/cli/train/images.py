@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cascade.cli.folder import usable_out, whole
 from cascade.cli.options import Out, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.cli.train.training import Count, Folders
 from cascade.core.errors import UsageError
+from cascade.core.folder import usable_out, whole
 
 
 @dataclass(frozen=True, kw_only=True)
