@@ -82,6 +82,33 @@ def test_a_process_that_is_forked_after_a_run_answers(runtime: str, bundle: Path
     assert done.stdout == "ANSWERED\n", done.stderr[-2000:]
 
 
+ENDS = """
+import os, signal, sys
+from cascade import Cascade
+from tests.test_sharing import study
+
+cascade = Cascade.load(sys.argv[1], device="cpu", runtime=sys.argv[2])
+cascade(study(0))
+for works in (False, True):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(100)
+        if works:
+            cascade(study(1))
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7, works
+print("ENDED")
+"""
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_forked_process_comes_to_its_end(runtime: str, bundle: Path) -> None:
+    root = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", ENDS, str(bundle), runtime]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=root, check=False)
+    assert done.stdout == "ENDED\n", done.stderr[-2000:]
+
+
 def _answer(shared: Cascade, number: int) -> Findings:
     return shared(study(number))
 

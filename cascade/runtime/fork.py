@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from types import TracebackType
@@ -22,6 +23,11 @@ class ProcessLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._locks[os.getpid()].release()
+
+
+def never_destroy(thing: object) -> None:
+    """Keep an object whose destructor waits for threads that a fork left behind, beyond the end of the interpreter."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def before_torch_runs() -> None:

@@ -15,12 +15,13 @@ import warnings
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascade.runtime.blueprint import Blueprint, RuntimeNet
-from cascade.runtime.fork import ProcessLock, before_torch_runs
+from cascade.runtime.fork import ProcessLock, before_torch_runs, never_destroy
 from cascade.runtime.switches import cache_folder, cores, offline
 
 with offline():
@@ -35,6 +36,17 @@ _COMPILING = ProcessLock()
 
 Shape = tuple[int, ...]
 Requests = SimpleQueue[Any]
+
+_OPEN: WeakSet[Requests] = WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    for requests in _OPEN:
+        never_destroy(requests)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 class OpenVinoNet(RuntimeNet):
@@ -98,6 +110,7 @@ class OpenVinoNet(RuntimeNet):
         free: Requests = SimpleQueue()
         for _ in range(streams):
             free.put(compiled.create_infer_request())
+        _OPEN.add(free)
         return free
 
     def _model(self, core: Any, shape: Shape) -> Any:
