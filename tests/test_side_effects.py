@@ -57,3 +57,14 @@ def test_loading_and_running_change_nothing_outside(runtime: str, bundle: Path, 
     for name, value in before.items():
         assert loaded[name] == value, name
         assert run[name] == value, name
+
+
+def test_a_home_folder_that_nobody_can_write_to_is_no_noise(bundle: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.touch()  # below a file no folder can be made, whoever one is
+    kept = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "PE_CASCADE_CACHE")}
+    environment = {**kept, "HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[1])}
+    script = "import sys; from cascade import Cascade; Cascade.load(sys.argv[1], device='cpu', runtime='openvino')"
+    command = [sys.executable, "-c", f"{script}(__import__('tests.strategies').strategies.chest()[0])", str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout, done.stderr) == ("", "")
