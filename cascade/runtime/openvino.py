@@ -59,8 +59,8 @@ class OpenVinoNet(RuntimeNet):
     5.0 ms a slice for an EfficientNet-lite0).
 
     It is built and converted only where no compiled form is found, and compiled at once where the blueprint knows the
-    shape. Callers share the compiled network's infer requests: each takes what is free, and waits where nothing is. OpenVINO's
-    threads do not survive a fork, so a forked child compiles for itself, from the cache where it can.
+    shape. Callers share the compiled network's infer requests: each takes what is free, and waits where nothing is.
+    OpenVINO's threads do not survive a fork, so a forked child compiles for itself, from the cache where it can.
     """
 
     wanted: ClassVar[str] = "f32"
