@@ -4,9 +4,11 @@ from .core.errors import InputError as InputError
 from .core.errors import UsageError as UsageError
 from .core.findings import Findings as Findings
 from .core.findings import Lesion as Lesion
+from .core.progress import Timings as Timings
 from .core.study import Study as Study
 from .detection import detect as detect
 from .pipeline import Cascade as Cascade
+from .pipeline import run_studies as run_studies
 from .reading import from_array as from_array
 from .reading import read as read
 from .simulation import simulate as simulate

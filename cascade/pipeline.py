@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,10 @@ import cascade.bundle as bundles
 from cascade.anatomy.lungs import LungFinder
 from cascade.bundle import Bundle, subset_name
 from cascade.core.errors import UsageError
+from cascade.core.files import whole_folder
 from cascade.core.findings import Findings
+from cascade.core.folder import stem, usable_out
+from cascade.core.progress import Progress, Timings
 from cascade.core.registry import nearest
 from cascade.core.stage import Learned, Stage
 from cascade.core.study import Study
@@ -20,12 +22,12 @@ from cascade.core.version import version
 from cascade.fusion import Fusion, FusionParameters
 from cascade.runtime import Choice, choose
 
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, the number of samples done and their total."""
-
 
 class Cascade:
     """The lungs by threshold, learned stages, then fusion.
+
+    Running a cascade changes nothing in it: threads may share one, each with studies of its own, and a process that was
+    forked may go on with it. It can be pickled, networks and all, and opens them anew where it is unpickled.
 
     Args:
         stages: Learned stages in order.
@@ -33,9 +35,6 @@ class Cascade:
         choice: The runtime and the device that the stages' networks were opened with.
         operating_point: None for three answers (negative, review, positive); `rule_out`, `balanced` or `rule_in`
             for two.
-
-    Attributes:
-        timings: Seconds of each step of the last run. They belong to the run, not to the findings.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Cascade:
         self.operating_point = operating_point
         self.learned = tuple(stages)
         self.fusion = Fusion(_parameters(self.bundle, self.learned), self.bundle.gates, operating_point=operating_point)
-        self.timings: dict[str, float] = {}
 
     @classmethod
     def load(
@@ -94,7 +92,7 @@ class Cascade:
             path: A DICOM folder, a NIfTI or an NRRD file; or a study that is held already, such as
                 `cascade.reading.from_array` makes.
             series: Number, UID or description of the series to take; None chooses and says why.
-            progress: Told of every step.
+            progress: Called with "reading" and each stage's name; `Timings` measures seconds by name.
 
         Raises:
             InputError: The study cannot be read rightly.
@@ -105,18 +103,7 @@ class Cascade:
         if not isinstance(path, str | Path):
             text = f"a study is read from a path, got {type(path).__name__}"
             raise UsageError(f"{text}; an array becomes a study by cascade.reading.from_array(hu, spacing=(z, y, x))")
-        from cascade.reading import read
-
-        start = time.perf_counter()
-        if progress is not None:
-            progress("reading", 0, 1)
-        study = read(Path(path), series)
-        if progress is not None:
-            progress("reading", 1, 1)
-        reading = time.perf_counter() - start
-        findings = self(study, progress)
-        self.timings = {"reading": reading, **self.timings}
-        return findings
+        return self(_read(path, series, progress), progress)
 
     def __call__(self, study: Study, progress: Progress | None = None) -> Findings:
         """Pass a study through every stage.
@@ -127,11 +114,8 @@ class Cascade:
         if not isinstance(study, Study):
             raise UsageError(f"a cascade is called with a Study, got {type(study).__name__}; run() takes a path")
         findings = Findings(study.grid, warnings=study.warnings, provenance=self._provenance(study))
-        self.timings = {}
         for stage in self.stages:
-            start = time.perf_counter()
-            findings = stage(study, findings, None if progress is None else _watch(progress, stage.name))
-            self.timings[stage.name] = time.perf_counter() - start
+            findings = stage(study, findings, progress)
         return findings
 
     def without(self, *stages: str) -> Cascade:
@@ -176,6 +160,118 @@ class Cascade:
         }
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What became of one study of several.
+
+    Attributes:
+        path: Of the study.
+        out: The folder of its results.
+        findings: What was found; None where there is an error.
+        error: Why it could not be answered; nothing was written then.
+    """
+
+    path: Path
+    out: Path
+    findings: Findings | None = None
+    error: Exception | None = None
+
+    def result(self) -> Findings:
+        """The findings; where there are none, the study's error is raised."""
+        if self.findings is None:
+            raise self.error or UsageError(f"{self.path} was not answered")
+        return self.findings
+
+
+def run_studies(
+    cascade: Cascade,
+    studies: Sequence[Path | str],
+    out: Path | str,
+    *,
+    series: str | None = None,
+    formats: Sequence[str] = ("json", "csv", "nifti", "html"),
+    spent: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Answer]:
+    """Read studies, answer each, and write its results whole or not at all; what `cascade run` does.
+
+    An error of one study is its answer, and the next ones are read.
+
+    Args:
+        cascade: What answers.
+        studies: Paths, as `Cascade.run` takes them.
+        out: Folder for the results of one study; of several, each has a folder of its own name in it.
+        series: As in `Cascade.run`.
+        formats: See `cascade.writing.save_run`.
+        spent: Seconds that were spent before, such as "loading", for each run.json.
+        progress: As in `Cascade.run`.
+
+    Yields:
+        The answers in order, each when it is written.
+
+    Raises:
+        UsageError: Two studies would share a folder, a folder holds something else, or a format is unknown.
+    """
+    for path, folder in folders_of(studies, out).items():
+        try:
+            findings = _run_one(cascade, path, folder, series, formats, spent or {}, progress)
+        except Exception as error:  # whatever befalls a study, the next ones are read
+            yield Answer(path, folder, error=error)
+        else:
+            yield Answer(path, folder, findings)
+
+
+def folders_of(studies: Iterable[Path | str], out: Path | str) -> dict[Path, Path]:
+    """Where the results of each study go: to `out` for one study, to a folder in it by the name of each for several.
+
+    Raises:
+        UsageError: Two studies would share a folder, or a folder holds what is no earlier result.
+    """
+    paths, out = [Path(study) for study in studies], Path(out)
+    names = [stem(path) for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"two studies are called {twice[0]!r} and would share a folder in {out}; run them apart")
+    folders = {path: out if len(paths) == 1 else out / name for path, name in zip(paths, names, strict=True)}
+    for folder in folders.values():
+        usable_out(folder)
+    return folders
+
+
+def _run_one(
+    cascade: Cascade,
+    path: Path,
+    out: Path,
+    series: str | None,
+    formats: Sequence[str],
+    spent: Mapping[str, float],
+    progress: Progress | None,
+) -> Findings:
+    from cascade.writing import save_run
+
+    timings = Timings(progress)
+    study = _read(path, series, timings)
+    findings = cascade.run(study, progress=timings)
+    seconds = {name: round(value, 3) for name, value in {**spent, **timings.seconds}.items()}
+    how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
+    if cascade.choice.note:
+        how["device_note"] = cascade.choice.note
+    with whole_folder(out) as part:
+        save_run(study, findings, how, part, formats)
+    return findings
+
+
+def _read(path: Path | str, series: str | None, progress: Progress | None) -> Study:
+    from cascade.reading import read
+
+    if progress is not None:
+        progress("reading", 0, 1)
+    study = read(Path(path), series)
+    if progress is not None:
+        progress("reading", 1, 1)
+    return study
+
+
 def _parameters(bundle: Bundle, learned: Sequence[Learned]) -> FusionParameters:
     """The fusion for these stages; where none was fitted, one that names lesions and abstains."""
     fitted = bundle.fusion.get(subset_name(stage.name for stage in learned))
@@ -183,7 +279,3 @@ def _parameters(bundle: Bundle, learned: Sequence[Learned]) -> FusionParameters:
         return fitted
     full = bundle.fusion.get(subset_name(bundle.names))
     return FusionParameters() if full is None else FusionParameters(lesions=full.lesions)
-
-
-def _watch(progress: Progress, name: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(name, done, total)

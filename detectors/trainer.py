@@ -1,7 +1,7 @@
 """Ultralytics' own trainer, begun or gone on with, in a run's own folder.
 
 Its checkpoints are `.pt` files, which are pickles: only those of the run's own folder are opened, with
-`weights_only` and Ultralytics' list of its own classes (`runtime/offline.py` sets the switch), and none leaves the run.
+`weights_only` and Ultralytics' list of its own classes (`runtime/switches.py` sets the switch); none leaves the run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from cascade.core.errors import UsageError
 from cascade.core.files import write_whole
+from cascade.runtime import offline
 from detectors.step_logger import Noted, StepWatch
 from detectors.ultralytics_door import quiet_ultralytics, trainer
 
@@ -55,13 +56,13 @@ def run_trainer(
     if last is not None and not 0 <= last["epoch"] < arguments["epochs"] - 1:
         # It had come to its end: the trainer begins no epoch again, and forgets at the end which it was.
         best = own / "weights" / "best.pt"
-        return _opened_by_ultralytics(best).model, figures_of((opened(best) or last)["train_metrics"])
+        return trainer(best).model, figures_of((opened(best) or last)["train_metrics"])
     if last is None:
         shutil.rmtree(own, ignore_errors=True)
         model, options = trainer(yaml), dict(arguments)
     else:
         refuse_changes(last["train_args"], arguments)
-        model = _opened_by_ultralytics(own / "weights" / "last.pt")
+        model = trainer(own / "weights" / "last.pt")
         # The rest it knows; its folder may have been moved since.
         options = {name: arguments[name] for name in ("batch", "cache", "device", "patience", "workers")}
         options |= {"resume": True, "save_dir": str(own.resolve())}
@@ -78,7 +79,7 @@ def run_trainer(
     # For several GPUs it starts processes that import their trainer by name, and none of them calls back.
     alone = "," not in str(arguments["device"])
     # It draws its bars on stdout, which is for data.
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with offline(), Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         model.train(watch.trainer() if alone else None, data=str(run_dir / "pictures" / "data.yaml"), **options)
     return model.model, figures_of(model.trainer.metrics)
 
@@ -149,7 +150,3 @@ def opened(path: Path) -> Mapping[str, Any] | None:
 def figures_of(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The mAP figures among the trainer's metrics."""
     return {name.split("/")[-1]: round(float(value), 4) for name, value in metrics.items() if "mAP" in name}
-
-
-def _opened_by_ultralytics(path: Path) -> Any:
-    return quiet_ultralytics().YOLO(str(path), task="detect")

@@ -6,7 +6,6 @@ The trainer keeps its pictures, its logs and its own `.pt` files in the run fold
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -149,10 +148,7 @@ def train_detector(
             shutil.rmtree(pictures_dir, ignore_errors=True)
             raise
     counts = json.loads((pictures_dir / "counts.json").read_text())
-    threads = os.environ.get("OMP_NUM_THREADS")
     model, metrics = run_trainer(run_dir, training.yaml, arguments(run_dir, config, training), on_epoch, on_step)
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = threads
     state = {f"body.{key}": value.detach().float().cpu().numpy() for key, value in model.state_dict().items()}
     figures = {**metrics, **counts, "epochs": float(training.epochs)}
     return TrainedDetector(state, {"yaml": training.yaml, "classes": len(LABELS)}, figures, run_dir)

@@ -1,18 +1,21 @@
-"""The one door to Ultralytics: its switches are set before its first import, and nothing else imports it.
+"""The one door to Ultralytics: its switches are set around its first import, and nothing else imports it.
 
-Importing it sets the threads of OpenCV and print options of torch and numpy; the door puts the first back.
+Importing it sets the threads of OpenCV, print options of torch and numpy, and a `torch.save` of its own; the door puts
+them back.
 """
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import torch
 
 from cascade.core.errors import UsageError
 from cascade.core.registry import nearest
-from cascade.runtime.offline import go_offline, settle_ultralytics
+from cascade.runtime import offline
+from cascade.runtime.switches import settle_ultralytics
 from detectors.architectures import Architecture, architectures
 
 if TYPE_CHECKING:
@@ -20,14 +23,16 @@ if TYPE_CHECKING:
 
 
 def quiet_ultralytics() -> Any:
-    """Import Ultralytics with every switch set that keeps it off the network, and return the module."""
-    go_offline()
-    os.environ.setdefault("YOLO_VERBOSE", "False")  # it speaks on stdout, which is for data
-    threads = cv2.getNumThreads()
-    import ultralytics
-
-    settle_ultralytics()
-    cv2.setNumThreads(threads)
+    """Import Ultralytics without a word to the network or a change outside of it, and return the module."""
+    threads, save, printed = cv2.getNumThreads(), torch.save, vars(torch._tensor_str.PRINT_OPTS).copy()
+    try:
+        with offline():
+            import ultralytics
+            import ultralytics.nn.tasks
+    finally:
+        cv2.setNumThreads(threads)
+        torch.save = save
+        torch.set_printoptions(**printed)  # type: ignore[no-untyped-call]  # torch has no types there
     return ultralytics
 
 
@@ -50,10 +55,17 @@ def detection_model(yaml: str, classes: int) -> nn.Module:
     return model
 
 
-def trainer(yaml: str) -> Any:
-    """Ultralytics' own trainer around a detector with random weights."""
-    check(yaml, 1)
-    return quiet_ultralytics().YOLO(yaml, task="detect")
+def trainer(model: str | Path) -> Any:
+    """Ultralytics' own trainer: around a detector with random weights, or the one of a checkpoint of its own.
+
+    Raises:
+        UsageError: Ultralytics has no such detector.
+    """
+    if isinstance(model, str):
+        check(model, 1)
+    ultralytics = quiet_ultralytics()
+    settle_ultralytics()
+    return ultralytics.YOLO(str(model), task="detect")
 
 
 def check(yaml: str, classes: int) -> Architecture:

@@ -22,3 +22,15 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("needs the shared data folder beside the checkout")
     return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of small networks that have learned nothing."""
+    from cascade.bundle import save, subset_name
+    from tests.small_bundle import parameters, small_bundle
+
+    folder = tmp_path_factory.mktemp("bundle")
+    made = small_bundle()
+    save(made.with_fusion({subset_name(made.names): parameters()}), folder)
+    return folder

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import cascade
 import cascade.anatomy.lungs as lungs
 from cascade import Cascade, Study, UsageError
 from cascade.bundle import Bundle, load, save
+from cascade.core.progress import Timings
+from cascade.pipeline import run_studies
+from cascade.writing import is_done, write_nifti
 from tests.small_bundle import SMALL, parameters, small_bundle
 from tests.strategies import chest
 
@@ -59,13 +63,16 @@ def test_findings_say_what_they_come_from_and_hold_no_timings(whole: Cascade, fo
     assert not any(word in str(provenance) for word in ("seconds", "timings"))
 
 
-def test_timings_of_the_last_run_stand_beside_the_findings(whole: Cascade) -> None:
-    whole(STUDY)
-    assert list(whole.timings) == ["lung_finder", *SMALL, "fusion"]
-    assert all(seconds >= 0 for seconds in whole.timings.values())
+def test_seconds_by_stage_are_measured_by_whoever_asks_and_a_run_leaves_nothing_behind(whole: Cascade) -> None:
+    before = dict(vars(whole))
+    timings = Timings()
+    whole.run(STUDY, progress=timings)
+    assert list(timings.seconds) == ["lung_finder", *SMALL, "fusion"]
+    assert all(seconds >= 0 for seconds in timings.seconds.values())
+    assert vars(whole) == before
 
 
-def test_progress_is_told_stage_by_stage_up_to_its_total(whole: Cascade) -> None:
+def test_progress_is_made_known_stage_by_stage_up_to_its_total(whole: Cascade) -> None:
     calls: list[tuple[str, int, int]] = []
     whole(STUDY, lambda name, done, total: calls.append((name, done, total)))
     assert list(dict.fromkeys(name for name, _, _ in calls)) == ["lung_finder", *SMALL, "fusion"]
@@ -160,7 +167,7 @@ def test_the_public_names_are_what_is_visible() -> None:
     assert dir(cascade) == sorted(cascade.__all__)
     for name in cascade.__all__:
         assert getattr(cascade, name) is not None
-    with pytest.raises(AttributeError, match="No cascade attribute Cascde"):
+    with pytest.raises(AttributeError, match="attribute Cascde"):
         _ = cascade.Cascde
 
 
@@ -193,4 +200,46 @@ def test_a_path_where_a_study_is_meant_names_run(whole: Cascade) -> None:
 def test_stages_from_no_bundle_are_not_saved_as_an_empty_one(whole: Cascade, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="came from no bundle"):
         Cascade(whole.learned).save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Two studies as files."""
+    paths = [tmp_path / "one.nii.gz", tmp_path / "two.nii.gz"]
+    for path in paths:
+        write_nifti(STUDY, path)
+    return paths
+
+
+def test_several_studies_are_answered_and_written_each_in_its_folder(
+    whole: Cascade, files: list[Path], tmp_path: Path
+) -> None:
+    answers = list(run_studies(whole, [*files, tmp_path / "absent"], tmp_path / "out", formats=["json"]))
+    assert [answer.out.name for answer in answers] == ["one", "two", "absent"]
+    for answer in answers[:2]:
+        assert is_done(answer.out)
+        assert answer.result() == whole.run(answer.path)
+    assert [answer.error is None for answer in answers] == [True, True, False]
+    with pytest.raises(UsageError, match="E_NO_SUCH_PATH"):
+        answers[2].result()
+    assert not answers[2].out.exists()
+
+
+def test_a_single_study_goes_to_the_folder_itself_with_its_seconds_by_stage(
+    whole: Cascade, files: list[Path], tmp_path: Path
+) -> None:
+    (answer,) = run_studies(whole, files[:1], tmp_path / "out", spent={"loading": 1.5})
+    assert answer.out == tmp_path / "out"
+    told = json.loads((answer.out / "run.json").read_text())
+    assert list(told["seconds"]) == ["loading", "reading", *SMALL, "fusion"]
+    assert told["seconds"]["loading"] == 1.5
+    assert (told["runtime"], told["device"]) == ("torch", "cpu")
+
+
+def test_studies_of_one_name_are_refused_before_the_first_is_read(
+    whole: Cascade, files: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="'one'"):
+        next(run_studies(whole, [files[0], files[0]], tmp_path / "out"))
     assert not (tmp_path / "out").exists()

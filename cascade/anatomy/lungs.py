@@ -18,7 +18,7 @@ from cascade.anatomy.coarse import AIR_THRESHOLD_HU, Lattice, body, inner_air, o
 from cascade.anatomy.morphology import Mask, erode, grown
 from cascade.core.findings import Findings, LungReference
 from cascade.core.grid import Grid
-from cascade.core.stage import Watch
+from cascade.core.progress import Progress
 from cascade.core.study import Study
 
 MIN_SIDE_ML = 50.0
@@ -72,11 +72,11 @@ class LungFinder:
 
     name = "lung_finder"
 
-    def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
+    def __call__(self, study: Study, findings: Findings, progress: Progress | None = None) -> Findings:
         """Find both lungs by threshold; they may be empty."""
         found = replace(findings, reference=find_lungs(study))
-        if watch is not None:
-            watch(1, 1)
+        if progress is not None:
+            progress(self.name, 1, 1)
         return found
 
 

@@ -10,8 +10,9 @@ import hashlib
 import importlib
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from cascade.core.registry import build, nearest
 from cascade.core.version import version_of, version_with_commit
 from cascade.fusion import FusionParameters, Gates
 from cascade.fusion.parameters import VOXEL_INPUTS
-from cascade.runtime import FULL_PRECISION, Blueprint, open_net
+from cascade.runtime import Blueprint, open_net
 
 if TYPE_CHECKING:
     from torch import nn
@@ -231,21 +232,16 @@ def _place(stage: str) -> int:
 def _open(bundle: Bundle, entry: StageEntry, runtime: str, device: str) -> Learned:
     kind = stage_classes()[entry.stage]
     code = _code(kind.__module__.split(".")[0])
-    runtime = FULL_PRECISION.get(runtime, runtime) if kind.full_precision else runtime
     nets = {}
     for member, net in entry.members.items():
-        blueprint = Blueprint(net.name, _builder(net, entry.stage), f"{net.sha256} {code}", net.input)
+        blueprint = Blueprint(net.name, partial(net.module, entry.stage), f"{net.sha256} {code}", net.input)
         try:
-            nets[member] = open_net(blueprint, runtime=runtime, device=device)
+            nets[member] = open_net(blueprint, runtime=runtime, device=device, full_precision=kind.full_precision)
         except (RuntimeError, UsageError) as error:  # torch's and OpenVINO's own, of several lines; a network's
             first = " ".join(str(error).split())[:200]
             text = f"network {member!r} of stage {entry.stage!r} cannot be opened with input {net.input}: {first}"
             raise BundleError(f"{text}; get the bundle again", "E_WEIGHTS_DIFFER") from error
     return kind(nets, entry.config)
-
-
-def _builder(net: Network, stage: str) -> Callable[[], nn.Module]:
-    return lambda: net.module(stage)
 
 
 def _code(package: str) -> str:

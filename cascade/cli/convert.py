@@ -8,12 +8,12 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import usable_out
 from cascade.cli.options import STUDY, Series, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.core.errors import UsageError
 from cascade.core.files import whole_folder
+from cascade.core.folder import usable_out
 
 VOLUMES = (".nii", ".nii.gz")
 

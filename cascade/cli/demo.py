@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import PICTURE, earlier_demo, usable_out
-from cascade.cli.options import STUDY, Bundle, Device, Runtime, Series, existing, named, not_negative, output_formats
+from cascade.cli.folder import PICTURE, earlier_demo
+from cascade.cli.options import STUDY, Bundle, Device, Runtime, Series, existing, named, not_negative
 from cascade.cli.program import OK, Command, say_aside
 from cascade.cli.terminal import progress_bar, summary
 from cascade.core.files import whole_folder
+from cascade.core.folder import usable_out
+from cascade.core.progress import Timings
 
 if TYPE_CHECKING:
     from cascade.core.findings import Findings
@@ -72,10 +74,9 @@ class Demo(Command):
             study = read(source, series=self.series)
             self._tell(f"reading {study.grid.shape[0]} slices of {study.grid.shape[1]} x {study.grid.shape[2]}")
             with progress_bar(self) as progress:
-                findings = cascade(study, progress=progress)
-            save_run(
-                study, findings, {"seconds": cascade.timings}, out / "results", output_formats("json,csv,nifti,html")
-            )
+                timings = Timings(progress)
+                findings = cascade.run(study, progress=timings)
+            save_run(study, findings, {"seconds": timings.seconds}, out / "results")
             draw(study, findings, out / PICTURE, truth)
         self._tell(*summary(str(self.study or "answer"), findings), *self._places(study, findings, truth))
         return OK

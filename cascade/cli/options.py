@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from cascade.core.errors import InputError, UsageError
 from cascade.core.registry import nearest
+from cascade.runtime import RUNTIMES
 from cascade.writing.formats import FORMATS, USUAL
 
 Out = Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
 OptionalOut = Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")]
 Device = Annotated[str, arg(aliases=["-d"], metavar="DEVICE")]
-Runtime = Literal["auto", "torch", "openvino", "openvino-bf16"]
+Runtime = Annotated[str, arg(metavar=f"{{{','.join(('auto', *RUNTIMES))}}}")]
 Studies = Positional[Annotated[tuple[Path, ...], arg(metavar="STUDY [STUDY ...]")]]
 Bundle = Annotated[Path | None, arg(metavar="FOLDER")]
 Series = Annotated[str | None, arg(metavar="SERIES")]
@@ -40,8 +41,16 @@ def output_formats(text: str) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in names or name == "json")
 
 
-def named(runtime: Runtime) -> str | None:
-    """The runtime by its name; None lets the device's best be chosen."""
+def named(runtime: str) -> str | None:
+    """The runtime by its name; None lets the device's best be chosen.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if runtime != "auto" and runtime not in RUNTIMES:
+        raise UsageError(
+            f"unknown runtime {runtime!r} in --runtime; {nearest(runtime, ('auto', *RUNTIMES))}", "E_RUNTIME"
+        )
     return None if runtime == "auto" else runtime
 
 
@@ -86,12 +95,3 @@ def refuse_duplicates(what: str, names: Iterable[str]) -> None:
     for name, times in Counter(names).items():
         if times > 1:
             raise UsageError(f"{times} of the {what} are called {name}; give each once, by a name of its own")
-
-
-def stem(path: Path) -> str:
-    """A study's name from its path: a folder's, or a file's without its endings."""
-    name = path.resolve().name
-    for ending in (".nii.gz", ".nii", ".nrrd"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name

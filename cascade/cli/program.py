@@ -89,7 +89,9 @@ class Program:
             return OK
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else USAGE
-        with warnings.catch_warnings(), _ended_politely():
+        from cascade.runtime import offline
+
+        with offline(whole_program=True), warnings.catch_warnings(), _ended_politely():
             if not command.verbose:
                 # Remarks of libraries to their programmers; ours are findings, not Python warnings.
                 warnings.simplefilter("ignore")

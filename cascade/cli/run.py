@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cascade.cli.folder import usable_out
 from cascade.cli.options import (
     STUDY,
     USUAL_FORMATS,
@@ -22,15 +19,13 @@ from cascade.cli.options import (
     existing,
     named,
     output_formats,
-    stem,
 )
 from cascade.cli.program import OK, PART_FAILED, Command, failed, tell
 from cascade.cli.terminal import progress_bar, say, summary
 from cascade.core.errors import UsageError
-from cascade.core.files import whole_folder
 
 if TYPE_CHECKING:
-    from cascade.pipeline import Cascade
+    from cascade.pipeline import Answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,59 +60,41 @@ class Run(Command):
         """Each study through the cascade; results to OUT."""
         if not self.study:
             raise UsageError("no study given; cascade run STUDY -o OUT")
-        chosen = output_formats(self.formats)
-        targets = self._targets()
-        for study, out in targets:
-            usable_out(out)
-            if len(targets) == 1:
-                existing(study, STUDY)
-        from cascade.pipeline import Cascade
+        formats = output_formats(self.formats)
+        if len(self.study) == 1:
+            existing(self.study[0], STUDY)
+        from cascade.core.progress import Timings
+        from cascade.pipeline import Cascade, folders_of, run_studies
 
-        start = time.perf_counter()
+        folders_of(self.study, self.out)  # refused before the networks are loaded
+        timings = Timings()
         cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
-        loading = time.perf_counter() - start
-        if len(targets) == 1:
-            self._one(cascade, *targets[0], chosen, loading)
-            return OK
+        timings("loading", 1, 1)
         bad = 0
-        for study, out in targets:
-            try:
-                self._one(cascade, existing(study, STUDY), out, chosen, loading)
-            except Exception as error:  # whatever befalls a study, the next ones are read
-                failed(self, error, f"{study}: ")
-                bad += 1
-        say(self, f"{len(targets) - bad} of {len(targets)} studies read")
+        with progress_bar(self) as progress:
+            answers = run_studies(
+                cascade,
+                self.study,
+                self.out,
+                series=self.series,
+                formats=formats,
+                spent=timings.seconds,
+                progress=progress,
+            )
+            for answer in answers:
+                if answer.error is None:
+                    self._tell(answer)
+                elif len(self.study) == 1:
+                    raise answer.error
+                else:
+                    failed(self, answer.error, f"{answer.path}: ")
+                    bad += 1
+        if len(self.study) > 1:
+            say(self, f"{len(self.study) - bad} of {len(self.study)} studies read")
         return PART_FAILED if bad else OK
 
-    def _targets(self) -> list[tuple[Path, Path]]:
-        if len(self.study) == 1:
-            return [(self.study[0], self.out)]
-        names = [stem(study) for study in self.study]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise UsageError(
-                f"two studies are called {twice[0]!r} and would share a folder in {self.out}; run them apart"
-            )
-        return [(study, self.out / name) for study, name in zip(self.study, names, strict=True)]
-
-    def _one(self, cascade: Cascade, study: Path, out: Path, chosen: tuple[str, ...], loading: float) -> None:
-        from cascade.reading import read
-        from cascade.writing import save_run
-
-        with progress_bar(self) as progress:
-            start = time.perf_counter()
-            evidence = read(study, series=self.series)
-            reading = time.perf_counter() - start
-            findings = cascade(evidence, progress)
-        seconds = {
-            name: round(value, 3) for name, value in {"loading": loading, "reading": reading, **cascade.timings}.items()
-        }
-        how = {"seconds": seconds, "runtime": cascade.choice.runtime, "device": cascade.choice.device}
-        if cascade.choice.note:
-            how["device_note"] = cascade.choice.note
-        with whole_folder(out) as part:
-            save_run(evidence, findings, how, part, chosen)
+    def _tell(self, answer: Answer) -> None:
         if self.json:
-            text = (out / "findings.json").read_text(encoding="utf-8").rstrip("\n")
+            text = (answer.out / "findings.json").read_text(encoding="utf-8").rstrip("\n")
             tell(text if len(self.study) == 1 else json.dumps(json.loads(text), ensure_ascii=False))
-        say(self, *summary(str(study), findings), f"  results in {out}")
+        say(self, *summary(str(answer.path), answer.result()), f"  results in {answer.out}")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from cascade.cli.folder import usable_out
-from cascade.cli.options import STUDY, Bundle, OptionalOut, existing, not_negative, stem
+from cascade.cli.options import STUDY, Bundle, OptionalOut, existing, not_negative
 from cascade.cli.program import OK
 from cascade.cli.settings import Configured
 from cascade.cli.terminal import progress_bar, say
 from cascade.core.errors import UsageError
 from cascade.core.files import whole_folder
+from cascade.core.folder import stem, usable_out
 
 if TYPE_CHECKING:
     from cascade.core.findings import Field, Findings

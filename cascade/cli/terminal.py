@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from cascade.core.findings import Findings
+    from cascade.core.progress import Progress
     from cascade.training.run import Watch
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of what is being done, how much of it is done, and how much there is."""
 
 SHOWN_LESIONS = 4
 TOLD = ("train_loss", "loss", "score", "dice", "f1", "pe_auc", "lung_auc")
@@ -39,11 +37,15 @@ def progress_bar(command: Command) -> Iterator[Progress | None]:
             yield None
             return
         tasks: dict[str, TaskID] = {}
+        last: dict[str, int] = {}
 
         def show(name: str, done: int, total: int) -> None:
             if name not in tasks:
                 tasks[name] = bars.add_task(name.replace("_", " "), total=total)
+            elif done < last[name]:  # another study has begun
+                bars.reset(tasks[name])
             bars.update(tasks[name], completed=done, total=total)
+            last[name] = done
 
         yield show
 

@@ -9,7 +9,7 @@ both see the same pixels.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from cascade.core.findings import Findings
 from cascade.core.patch import Patch
+from cascade.core.progress import Progress
 from cascade.core.study import Study
-
-Watch = Callable[[int, int], None]
-"""Called with the number of samples done and their total."""
 
 Scores = Literal["nothing", "slices", "voxels"]
 
@@ -41,8 +39,14 @@ class Stage(Protocol):
         """What the stage is called in timings, columns and the fusion's inputs."""
         ...
 
-    def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
-        """Add to the findings; neither argument is changed."""
+    def __call__(self, study: Study, findings: Findings, progress: Progress | None = None) -> Findings:
+        """Add to the findings; neither argument is changed, and neither is the stage: threads may share it.
+
+        Args:
+            study: What was read.
+            findings: What the stages before found.
+            progress: Called with the stage's name; the last call comes when everything is done.
+        """
         ...
 
 
@@ -110,12 +114,17 @@ class Learned(ABC):
         for patch in self.patches(study, findings):
             yield Sample(self.view(study, patch), patch)
 
-    def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
+    def __call__(self, study: Study, findings: Findings, progress: Progress | None = None) -> Findings:
         """Prepare, predict, postprocess."""
-        return self.postprocess(study, findings, self._answers(study, findings, watch))
-
-    def _answers(self, study: Study, findings: Findings, watch: Watch | None) -> Iterator[tuple[Patch, NDArray[Any]]]:
         patches = self.patches(study, findings)
+        findings = self.postprocess(study, findings, self._answers(study, patches, progress))
+        if progress is not None:
+            progress(self.name, len(patches), len(patches))
+        return findings
+
+    def _answers(
+        self, study: Study, patches: Sequence[Patch], progress: Progress | None
+    ) -> Iterator[tuple[Patch, NDArray[Any]]]:
         for start in range(0, len(patches), self.batch_size):
             some = patches[start : start + self.batch_size]
             views = np.stack([self.view(study, patch) for patch in some])
@@ -124,5 +133,5 @@ class Learned(ABC):
             if missing:
                 views = np.concatenate([views, np.repeat(views[-1:], missing, axis=0)])
             yield from zip(some, self.predict(views)[: len(some)], strict=True)
-            if watch is not None:
-                watch(start + len(some), len(patches))
+            if progress is not None:
+                progress(self.name, start + len(some), len(patches))

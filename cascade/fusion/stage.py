@@ -14,8 +14,8 @@ from scipy.special import expit
 from cascade.core.errors import UsageError
 from cascade.core.findings import Contribution, Decision, Exam, Field, Findings, Lesion, place_of
 from cascade.core.grid import Box
+from cascade.core.progress import Progress
 from cascade.core.registry import nearest
-from cascade.core.stage import Watch
 from cascade.core.study import Note, Study
 from cascade.fusion.candidates import Candidates, Values, find, logit, score, side_of
 from cascade.fusion.gates import Gates, judge
@@ -50,7 +50,7 @@ class Fusion:
         self.gates = gates or Gates()
         self.operating_point = operating_point
 
-    def __call__(self, study: Study, findings: Findings, watch: Watch | None = None) -> Findings:
+    def __call__(self, study: Study, findings: Findings, progress: Progress | None = None) -> Findings:
         """Judge the study, name the lesions, answer for the exam."""
         verdict = judge(study, findings, self.gates)
         candidates = find(findings, self.parameters.lesions)
@@ -67,8 +67,8 @@ class Fusion:
             exam = Exam("abstain", reason=f"{note.code}: {note.text}.")
         else:
             exam = self._exam(findings, odds, np.zeros(0) if candidates is None else candidates.volume_mm3)
-        if watch is not None:
-            watch(1, 1)
+        if progress is not None:
+            progress(self.name, 1, 1)
         return replace(findings, exam=exam, quality=verdict.quality, warnings=warnings)
 
     def _exam(self, findings: Findings, odds: Values | None, volume_mm3: Values) -> Exam:

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cascade.core.errors import UsageError
-from cascade.core.registry import nearest
-
-RUNTIMES = ("torch", "openvino", "openvino-bf16")
-DEFAULT_CPU = "openvino-bf16"
-FULL_PRECISION = {"openvino-bf16": "openvino"}
-"""What runs a network that must keep to float32, where a runtime of lower precision was chosen."""
+from cascade.runtime.opening import runtime_class
+from cascade.runtime.runtimes import DEFAULT_CPU, DEFAULT_GPU
 
 
 @dataclass(frozen=True)
@@ -21,7 +17,7 @@ class Choice:
     """A runtime on a device.
 
     Attributes:
-        runtime: One of `RUNTIMES`.
+        runtime: A name in `cascade.runtime.RUNTIMES`.
         device: As torch names it: `cpu`, `cuda:0`, ...
         note: Why, in one sentence, where something else than the best was taken.
     """
@@ -39,27 +35,24 @@ def choose(device: str = "auto", runtime: str | None = None) -> Choice:
     Raises:
         UsageError: The device is not there, or the runtime does not run on it.
     """
-    if runtime is not None and runtime not in RUNTIMES:
-        raise UsageError(f"unknown runtime {runtime!r}; {nearest(runtime, RUNTIMES)}", "E_RUNTIME")
+    kinds = ("cpu", "cuda") if runtime is None else runtime_class(runtime).devices
     wanted = re.fullmatch(r"(auto|cpu|gpu|cuda)(?::(\d+))?", device)
     if wanted is None or (wanted[2] is not None and wanted[1] in ("auto", "cpu")):
         raise UsageError(f"device {device!r} is not known; say auto, cpu, gpu or gpu:N", "E_DEVICE")
-    if wanted[1] == "cpu":
-        return Choice(runtime or DEFAULT_CPU, "cpu")
-    if wanted[1] == "auto":
-        if runtime not in (None, "torch"):
-            return Choice(str(runtime), "cpu")
+    note = ""
+    if wanted[1] != "cpu" and "cuda" in kinds:
         count, why = _gpus()
-        return (
-            Choice("torch", "cuda:0") if count else Choice(runtime or DEFAULT_CPU, "cpu", f"running on the CPU: {why}")
-        )
-    if runtime not in (None, "torch"):
+        index = int(wanted[2] or 0)
+        if index < count:
+            return Choice(runtime or DEFAULT_GPU, f"cuda:{index}")
+        if wanted[1] != "auto":
+            raise UsageError(f"device {device!r} was asked for, but {why}; use --device auto or cpu", "E_DEVICE")
+        note = f"running on the CPU: {why}"
+    elif wanted[1] in ("gpu", "cuda"):
         raise UsageError(f"runtime {runtime!r} runs on the CPU only; use runtime 'torch' for {device!r}", "E_DEVICE")
-    count, why = _gpus()
-    index = int(wanted[2] or 0)
-    if index >= count:
-        raise UsageError(f"device {device!r} was asked for, but {why}; use --device auto or cpu", "E_DEVICE")
-    return Choice("torch", f"cuda:{index}")
+    if "cpu" not in kinds:
+        raise UsageError(f"runtime {runtime!r} runs on a GPU only; leave the runtime to be chosen", "E_DEVICE")
+    return Choice(runtime or DEFAULT_CPU, "cpu", note)
 
 
 def _gpus() -> tuple[int, str]:

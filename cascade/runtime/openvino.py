@@ -13,86 +13,143 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.runtime.nets import Blueprint
-from cascade.runtime.offline import cache_folder, cores, go_offline
+from cascade.runtime.blueprint import Blueprint, RuntimeNet
+from cascade.runtime.fork import ProcessLock, before_torch_runs, never_destroy
+from cascade.runtime.switches import cache_folder, cores, offline
 
-go_offline()
-
-import openvino as ov  # noqa: E402  # after the switches, which it reads at import
+with offline():
+    import openvino as ov
 
 MOST_KEPT = 40
 """So many compiled forms stay in the cache, 4 to 13 MB each; the oldest go first."""
 
 SEAL = ".sha256"
 
+_COMPILING = ProcessLock()
 
-class OpenVinoNet:
-    """A network compiled for this CPU, behind `cascade.core.stage.Net`.
+Shape = tuple[int, ...]
+Requests = SimpleQueue[Any]
+
+_OPEN: WeakSet[Requests] = WeakSet()
+"""The requests of every network that is open in this process."""
+
+
+def _leave_to_the_parent() -> None:
+    """In a forked child: what the parent opened can neither run nor be destroyed there."""
+    for requests in _OPEN:
+        never_destroy(requests)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
+class OpenVinoNet(RuntimeNet):
+    """A network compiled for this CPU, in float32.
 
     Every sample is inferred by itself, on one core, as many at a time as there are cores: a sample's answer cannot
     depend on its neighbours, and on two cores this is faster than one batch over both (measured: 3.35 against
     5.0 ms a slice for an EfficientNet-lite0).
 
-    Args:
-        blueprint: Built and converted only where no compiled form is found.
-        precision: `f32`, or `bf16`, which becomes `f32` on a CPU without it. Always said to OpenVINO, whose own
-            default differs between CPUs.
+    It is built and converted only where no compiled form is found, and compiled at once where the blueprint knows the
+    shape. Callers share the compiled network's infer requests: each takes what is free, and waits where nothing is.
+    OpenVINO's threads do not survive a fork, so a forked child compiles for itself, from the cache where it can.
     """
 
-    def __init__(self, blueprint: Blueprint, precision: str = "f32") -> None:
-        self.blueprint = blueprint
-        self.core = ov.Core()
-        abilities = self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self.precision = "bf16" if precision == "bf16" and "BF16" in abilities else "f32"
-        self.requests: dict[tuple[int, ...], list[Any]] = {}
-        if blueprint.input is not None:
-            self.requests[blueprint.input] = self._compile(blueprint.input)
+    wanted: ClassVar[str] = "f32"
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Float32 `[n, channel, y, x]` to float32 `[n, ...]`."""
-        shape = tuple(batch.shape[1:])
-        if shape not in self.requests:
-            self.requests[shape] = self._compile(shape)
-        requests = self.requests[shape]
+    def __init__(self, blueprint: Blueprint, device: str = "cpu") -> None:
+        super().__init__(blueprint, device)
+        self._free: dict[tuple[int, Shape], Requests] = {}
+        if blueprint.input is not None:
+            self.requests(blueprint.input)
+
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Float32 `[n, channel, y, x]` to float32 logits `[n, ...]`."""
+        free = self.requests(batch.shape[1:])
         outputs: list[NDArray[np.float32]] = []
-        for start in range(0, len(batch), len(requests)):
-            some = batch[start : start + len(requests)]
-            for request, sample in zip(requests, some, strict=False):
-                request.start_async({0: np.ascontiguousarray(sample[None], dtype=np.float32)})
-            for request, _ in zip(requests, some, strict=False):
-                request.wait()
-                outputs.append(np.array(request.get_output_tensor(0).data[0], dtype=np.float32))
+        while len(outputs) < len(batch):
+            requests = _take(free, len(batch) - len(outputs))
+            try:
+                for request, sample in zip(requests, batch[len(outputs) :], strict=False):
+                    request.start_async({0: np.ascontiguousarray(sample[None], dtype=np.float32)})
+                for request in requests:
+                    request.wait()
+                    outputs.append(np.array(request.get_output_tensor(0).data[0], dtype=np.float32))
+            finally:
+                for request in requests:
+                    with contextlib.suppress(RuntimeError):
+                        request.wait()  # one that an error left running is nobody's to take
+                    free.put(request)
         return np.stack(outputs)
 
-    def _compile(self, shape: tuple[int, ...]) -> list[Any]:
+    def requests(self, shape: Shape) -> Requests:
+        """The infer requests of this process for samples of `shape` `[channel, y, x]`; compiled at their first use."""
+        key = (os.getpid(), shape)
+        if key not in self._free:
+            with _COMPILING:
+                if key not in self._free:
+                    self._free[key] = self._compile(shape)
+        return self._free[key]
+
+    def _compile(self, shape: Shape) -> Requests:
+        core = ov.Core()
         streams = min(cores(), 8)
         options = {
-            "INFERENCE_PRECISION_HINT": self.precision,
+            # Always said: OpenVINO's own default differs between CPUs.
+            "INFERENCE_PRECISION_HINT": precision_of(core, self.wanted),
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": streams,
         }
-        compiled = self.core.compile_model(self._model(shape), "CPU", options)
-        return [compiled.create_infer_request() for _ in range(streams)]
+        compiled = core.compile_model(self._model(core, shape), "CPU", options)
+        free: Requests = SimpleQueue()
+        for _ in range(streams):
+            free.put(compiled.create_infer_request())
+        _OPEN.add(free)
+        return free
 
-    def _model(self, shape: tuple[int, ...]) -> Any:
+    def _model(self, core: Any, shape: Shape) -> Any:
         """The graph, from the cache or converted now."""
         if not self.blueprint.key:
             return convert(self.blueprint, shape)
         path = cache_folder() / "openvino" / compiled_name(self.blueprint.key, shape)
         if is_whole(path):
             with contextlib.suppress(RuntimeError):  # an unreadable form is made anew
-                return self.core.read_model(path)
+                return core.read_model(path)
         model = convert(self.blueprint, shape)
         keep(model, path)
         return model
 
 
-def compiled_name(key: str, shape: tuple[int, ...]) -> str:
+class OpenVinoBf16Net(OpenVinoNet):
+    """The same in bfloat16, where the CPU has it."""
+
+    full_precision: ClassVar[str | None] = "openvino"
+    wanted: ClassVar[str] = "bf16"
+
+
+def _take(free: Requests, most: int) -> list[Any]:
+    """One request, and more where they are free: who waits holds none, so that callers never wait for each other."""
+    taken = [free.get()]
+    with contextlib.suppress(Empty):
+        while len(taken) < most:
+            taken.append(free.get_nowait())
+    return taken
+
+
+def precision_of(core: Any, wanted: str) -> str:
+    """`wanted`, or `f32` on a CPU without it."""
+    return wanted if wanted.upper() in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+def compiled_name(key: str, shape: Shape) -> str:
     """File name of a compiled form: the network's key, the sample's shape and OpenVINO's version."""
     version = ov.__version__.split("-")[0]
     digest = hashlib.sha256(f"{key} {tuple(shape)} {version}".encode()).hexdigest()
@@ -116,13 +173,14 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def convert(blueprint: Blueprint, shape: tuple[int, ...]) -> Any:
+def convert(blueprint: Blueprint, shape: Shape) -> Any:
     """The graph of a torch module for one sample of `shape` `[channel, y, x]`."""
     import torch
 
-    module = blueprint.build().eval().float().cpu()
+    before_torch_runs()
+    module = blueprint.module().float()
     example = torch.zeros((1, *shape))
-    with torch.no_grad(), warnings.catch_warnings():
+    with offline(), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about the tracing that OpenVINO does
         module(example)  # a YOLO head stores its anchors at the first call; tracing must find them there
         return ov.convert_model(module, example_input=example, input=[list(example.shape)])

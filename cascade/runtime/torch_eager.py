@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import os
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+
+from cascade.core.errors import UsageError
+from cascade.runtime.blueprint import Blueprint, RuntimeNet
+from cascade.runtime.fork import ProcessLock, before_torch_runs
+
+_GPU = ProcessLock()
 
 
-class TorchNet:
-    """A torch module behind `cascade.core.stage.Net`.
+class TorchNet(RuntimeNet):
+    """A torch module as it is."""
 
-    Args:
-        module: In evaluation mode; float32.
-        device: `cpu`, `cuda:0`, ...
-    """
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
 
-    def __init__(self, module: nn.Module, device: str = "cpu") -> None:
-        self.device = torch.device(device)
+    def __init__(self, blueprint: Blueprint, device: str = "cpu") -> None:
+        super().__init__(blueprint, device)
+        self._opened_in = os.getpid()
         # Convolutions over channels-last memory take 10 to 30 % less time; the values are the same numbers.
-        self.module = module.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch accepts a memory format, its stubs do not
+        self.module = blueprint.module().to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch accepts a memory format, its stubs do not
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Float32 `[n, channel, y, x]` to float32 `[n, ...]`."""
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Float32 `[n, channel, y, x]` to float32 logits `[n, ...]`."""
+        if self.device == "cpu":
+            before_torch_runs()
+            return self._forward(batch)
+        if os.getpid() != self._opened_in:
+            raise UsageError(
+                "a GPU cannot be used in a process that was forked from the one that opened it; "
+                "start processes with multiprocessing.get_context('spawn')",
+                "E_DEVICE",
+            )
+        # The switches hold for the whole process: one batch at a time, and all is as before behind it.
+        with _GPU, torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
+            return self._forward(batch)
+
+    def _forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
             views = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self.device)
             out = self.module(views.contiguous(memory_format=torch.channels_last))
             return np.ascontiguousarray(out.float().cpu().numpy())

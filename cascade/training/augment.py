@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cascade.core.bounds import NOT_NEGATIVE, RANGE, SHARE, refuse_outside
 from cascade.core.windows import AIR_HU
+from cascade.runtime import offline
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Geometry:
     """A random rotation and magnification, the same for a sample and its target."""
 
     def __init__(self, config: AugmentConfig) -> None:
-        import albumentations as A  # noqa: N812  # its own name for it
+        with offline():
+            import albumentations as A  # noqa: N812  # its own name for it
 
         self._affine = A.Affine(
             rotate=(-config.rotate_degrees, config.rotate_degrees),

@@ -9,7 +9,6 @@ from cascade.cli.main import main
 from cascade.core.grid import Grid
 from cascade.core.study import Study
 from cascade.writing import write_dicom
-from tests.small_bundle import parameters, small_bundle
 
 SMALL = [
     "simulation.canvas_mm=2.5",
@@ -17,17 +16,6 @@ SMALL = [
     "simulation.slice_mm=[5.0]",
     "simulation.slice_weights=[1]",
 ]
-
-
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of small networks that have learned nothing."""
-    from cascade.bundle import save, subset_name
-
-    folder = tmp_path_factory.mktemp("bundle")
-    made = small_bundle()
-    save(made.with_fusion({subset_name(made.names): parameters()}), folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cascade.cli.folder import earlier_demo, earlier_run, usable_out
+from cascade.cli.folder import earlier_demo
 from cascade.cli.main import main
 from cascade.core.errors import UsageError
 from cascade.core.files import whole_folder
+from cascade.core.folder import earlier_run, usable_out
 from cascade.simulation.set import is_set
 
 

@@ -6,10 +6,12 @@ import pytest
 
 from cascade.cli.bench.accuracy import numbers
 from cascade.cli.main import main
-from cascade.cli.options import existing, output_formats, stem
+from cascade.cli.options import existing, named, output_formats
 from cascade.cli.simulate import MOST_EMBOLI, emboli_range, patient_of
 from cascade.cli.train.command import new_run
 from cascade.core.errors import InputError, UsageError
+from cascade.core.folder import stem
+from cascade.runtime import RUNTIMES
 from cascade.simulation.config import LIMITS
 
 
@@ -20,6 +22,13 @@ def test_output_types_always_hold_json():
 def test_a_wrong_output_type_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match="'nifty' in --formats; did you mean 'nifti'"):
         output_formats("json,nifty")
+
+
+def test_runtimes_go_by_the_names_of_the_list():
+    assert named("auto") is None
+    assert [named(name) for name in RUNTIMES] == list(RUNTIMES)
+    with pytest.raises(UsageError, match="'torhc' in --runtime; did you mean 'torch'"):
+        named("torhc")
 
 
 def test_a_study_is_called_after_its_file_without_endings():

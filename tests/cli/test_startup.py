@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 HEAVY = {"torch", "ultralytics", "timm", "openvino", "albumentations", "matplotlib", "pydicom", "nibabel", "pandas"}
@@ -34,17 +33,12 @@ def loaded(code: str) -> set[str]:
     return set(json.loads(python("-c", f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))")))
 
 
-def test_import_takes_half_a_second_and_loads_nothing_heavy():
-    empty, full = "pass", "import cascade"
-    seconds = {}
-    for code in (empty, full):
-        tries = []
-        for _ in range(3):
-            start = time.perf_counter()
-            python("-c", code)
-            tries.append(time.perf_counter() - start)
-        seconds[code] = min(tries)
-    assert seconds[full] - seconds[empty] <= 0.5
+def test_import_takes_a_tenth_of_a_second_and_loads_nothing_heavy():
+    command = [sys.executable, "-X", "importtime", "-c", "import cascade"]
+    said = [subprocess.run(command, capture_output=True, text=True, check=True).stderr for _ in range(10)]
+    # Microseconds, of the package with all that it imports; the best, since this machine may have other things to do.
+    taken = [int(line.split("|")[1]) for text in said for line in text.splitlines() if line.endswith("| cascade")]
+    assert min(taken) < 100_000
     assert not HEAVY & loaded("import cascade")
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ import torch
 from torch import nn
 
 from cascade.core.errors import BundleError, UsageError
-from cascade.runtime import RUNTIMES, Blueprint, choose, go_offline, open_net
+from cascade.runtime import RUNTIMES, Blueprint, RuntimeNet, choose, offline, open_net
 from cascade.runtime import device as devices
+from cascade.runtime.opening import runtime_class
+from cascade.runtime.runtimes import DEFAULT_CPU
 
 CPU = [name for name in RUNTIMES if name != "torch"]
 
@@ -117,14 +121,53 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypa
 
 
 def test_precision_is_always_said_to_openvino() -> None:
-    from cascade.runtime.openvino import OpenVinoNet
+    import openvino
 
-    for precision in ("f32", "bf16"):
-        net = OpenVinoNet(Blueprint("small", network, input=(3, 24, 32)), precision)
-        request = net.requests[(3, 24, 32)][0]
+    from cascade.runtime.openvino import OpenVinoBf16Net, OpenVinoNet, precision_of
+
+    for kind in (OpenVinoNet, OpenVinoBf16Net):
+        net = kind(Blueprint("small", network, input=(3, 24, 32)))
+        request = net.requests((3, 24, 32)).get()
         hint = request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
-        assert hint.get_type_name() == net.precision
-        assert precision == "bf16" or net.precision == "f32"
+        assert hint.get_type_name() == precision_of(openvino.Core(), kind.wanted)
+    assert precision_of(openvino.Core(), "f32") == "f32"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_runtime_says_of_itself_what_a_choice_needs(runtime: str) -> None:
+    kind = runtime_class(runtime)
+    assert issubclass(kind, RuntimeNet)
+    assert set(kind.devices) <= {"cpu", "cuda"}
+    partner = open_net(network(), runtime=runtime, full_precision=True)
+    assert partner.full_precision is None
+    assert type(partner) is (kind if kind.full_precision is None else runtime_class(kind.full_precision))
+
+
+@pytest.mark.parametrize("runtime", CPU)
+def test_callers_that_hold_every_request_make_another_wait_and_none_is_lost(runtime: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    net = open_net(network(), runtime=runtime)
+    expected = net(batch())
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: net(batch()), range(64)))
+    assert all(np.array_equal(answer, expected) for answer in answers)
+
+
+@pytest.mark.parametrize("runtime", CPU)
+def test_a_batch_that_cannot_be_inferred_leaves_the_network_usable(runtime: str) -> None:
+    net = open_net(network(), runtime=runtime)
+    expected = net(batch())
+    for _ in range(20):
+        with pytest.raises((ValueError, TypeError)):
+            net(np.array([[[["no number"]]]] * 3).repeat(3, axis=1).repeat(24, axis=2).repeat(32, axis=3))
+    assert np.array_equal(net(batch()), expected)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_network_is_opened_anew_where_it_is_unpickled(runtime: str) -> None:
+    net = open_net(network(), runtime=runtime)
+    assert np.array_equal(pickle.loads(pickle.dumps(net))(batch()), net(batch()))
 
 
 def test_an_unknown_runtime_is_refused_with_the_nearest_name() -> None:
@@ -146,7 +189,7 @@ def test_a_device_that_was_asked_for_and_is_absent_is_refused(monkeypatch: pytes
 def test_auto_falls_back_to_the_cpu_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_gpus", lambda: (0, "no GPU was found"))
     choice = choose("auto")
-    assert (choice.runtime, choice.device) == (devices.DEFAULT_CPU, "cpu")
+    assert (choice.runtime, choice.device) == (DEFAULT_CPU, "cpu")
     assert "no GPU" in choice.note
 
 
@@ -167,41 +210,81 @@ def test_a_gpu_answers_as_the_cpu_does() -> None:
     assert np.abs(open_net(network(), device="cuda:0")(batch()) - expected).max() < 1e-4
 
 
-def test_no_library_opens_a_socket_or_writes_into_the_home_folder(tmp_path: Path) -> None:
-    script = """
+OFFLINE = """
 import sys
 calls = []
 sys.addaudithook(lambda event, args: calls.append((event, args)) if event.startswith("socket.") else None)
-from cascade.runtime import go_offline
-go_offline()
-import openvino, ultralytics, timm, albumentations, torch
-from cascade.runtime.offline import settle_ultralytics
-settle_ultralytics()
-from cascade.runtime import Blueprint, open_net
+from cascade.runtime import Blueprint, offline, open_net
+import torch
 import numpy as np
+from detectors.ultralytics_door import detection_model, trainer
+detection_model("yolo11n.yaml", 2)
+trainer("yolo11n.yaml")
+with offline():
+    import albumentations, timm
 open_net(torch.nn.Conv2d(1, 1, 3).eval(), runtime="openvino")(np.zeros((1, 1, 8, 8), np.float32))
 bad = [c for c in calls if c[0] in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")]
 assert not bad, bad
-assert "openvino_telemetry" not in {n for n, m in sys.modules.items() if m is not None}
+assert "openvino_telemetry" not in sys.modules
 """
-    home = tmp_path / "home"
-    home.mkdir()
-    root = Path(__file__).parents[2]
+
+
+def without_a_word(home: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    """What a process says that imports and uses every library, in a home folder of its own."""
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("YOLO", "HF_", "XDG", "CI"))},
         "HOME": str(home),
-        "PE_CASCADE_CACHE": str(tmp_path / "cache"),
-        "MPLCONFIGDIR": str(tmp_path / "mpl"),
-        "PYTHONPATH": str(root),
+        "PE_CASCADE_CACHE": str(cache),
+        "MPLCONFIGDIR": str(home.parent / "mpl"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=200)
+    return subprocess.run([sys.executable, "-c", OFFLINE], env=environment, capture_output=True, text=True, timeout=200)
+
+
+def test_no_library_opens_a_socket_or_writes_into_the_home_folder(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    done = without_a_word(home, tmp_path / "cache")
     assert done.returncode == 0, done.stderr[-2000:]
     assert not (home / "intel").exists()
     assert not (home / ".config").exists()
 
 
-def test_switches_are_set_and_a_users_own_folder_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_switches_hold_inside_and_are_gone_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOLO_CONFIG_DIR", "/tmp/mine")
-    go_offline()
+    monkeypatch.setenv("YOLO_AUTOINSTALL", "yes")
+    before = dict(os.environ)
+    with offline():
+        assert os.environ["YOLO_OFFLINE"] == "1"
+        assert os.environ["YOLO_AUTOINSTALL"] == "0"
+        assert os.environ["YOLO_CONFIG_DIR"] == "/tmp/mine"
+        os.environ["OMP_NUM_THREADS"] = "77"  # as an import does it
+        with offline():
+            assert "HF_HUB_OFFLINE" not in os.environ
+        assert os.environ["YOLO_OFFLINE"] == "1"
+    assert dict(os.environ) == before
+
+
+def test_switches_are_gone_where_blocks_of_threads_overlap() -> None:
+    before = dict(os.environ)
+    first, second = offline(), offline()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
     assert os.environ["YOLO_OFFLINE"] == "1"
-    assert os.environ["YOLO_CONFIG_DIR"] == "/tmp/mine"
+    second.__exit__(None, None, None)
+    assert dict(os.environ) == before
+
+
+def test_an_error_inside_puts_everything_back() -> None:
+    before = dict(os.environ), np.get_printoptions(), list(warnings.filters)
+
+    def breaks() -> None:
+        with offline():
+            np.set_printoptions(linewidth=320)
+            warnings.simplefilter("ignore")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        breaks()
+    assert (dict(os.environ), np.get_printoptions(), list(warnings.filters)) == before

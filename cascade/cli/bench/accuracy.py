@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import writable
 from cascade.cli.options import Bundle, Device, OptionalOut, Runtime, existing, named
 from cascade.cli.program import OK, Command, say_aside
 from cascade.cli.terminal import progress_bar
 from cascade.core.errors import UsageError
+from cascade.core.folder import writable
 
 if TYPE_CHECKING:
     from cascade.bench.accuracy import Opened

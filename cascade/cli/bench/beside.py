@@ -8,10 +8,11 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from cascade.cli.options import existing, not_negative, refuse_duplicates, stem
+from cascade.cli.options import existing, not_negative, refuse_duplicates
 from cascade.cli.program import Command
 from cascade.cli.simulate import refuse_idle_split
 from cascade.core.errors import UsageError
+from cascade.core.folder import stem
 
 
 @dataclass(frozen=True, kw_only=True)

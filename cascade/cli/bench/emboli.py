@@ -8,12 +8,12 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from cascade.cli.folder import writable
-from cascade.cli.options import OptionalOut, existing, not_negative, refuse_duplicates, stem
+from cascade.cli.options import OptionalOut, existing, not_negative, refuse_duplicates
 from cascade.cli.program import OK, Command
 from cascade.cli.simulate import refuse_idle_split
 from cascade.cli.terminal import progress_bar
 from cascade.core.errors import UsageError
+from cascade.core.folder import stem, writable
 
 SLICES_MM = (0.3, 10.0)
 

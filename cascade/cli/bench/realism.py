@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cascade.cli.bench.beside import Beside, study_name
-from cascade.cli.folder import writable
 from cascade.cli.options import OptionalOut
 from cascade.cli.program import OK
 from cascade.cli.terminal import progress_bar
+from cascade.core.folder import writable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cascade.cli.bench.beside import Beside, study_name
-from cascade.cli.folder import writable
 from cascade.cli.options import Out
 from cascade.cli.program import OK
 from cascade.cli.terminal import progress_bar
 from cascade.core.errors import UsageError
+from cascade.core.folder import writable
 
 WIDTHS = (32, 2048)
 """Of a picture, pixels."""

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from cascade.cli.folder import writable
 from cascade.cli.options import STUDY, Bundle, Device, OptionalOut, Runtime, existing
 from cascade.cli.program import OK, Command, tell
 from cascade.cli.terminal import progress_bar
 from cascade.core.errors import UsageError
+from cascade.core.folder import writable
 
 SLICES = (20, 2000)
 """Fewest and most slices of a study that is timed."""

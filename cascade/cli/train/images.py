@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cascade.cli.folder import usable_out
 from cascade.cli.options import Out, existing
 from cascade.cli.program import OK, Command
 from cascade.cli.terminal import say
 from cascade.cli.train.options import Count, Folders, Name
 from cascade.core.errors import UsageError
 from cascade.core.files import whole_folder
+from cascade.core.folder import usable_out
 
 
 @dataclass(frozen=True, kw_only=True)

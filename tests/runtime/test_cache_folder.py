@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cascade.runtime.offline import cache_folder
+from cascade.runtime.switches import cache_folder
 
 
 def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

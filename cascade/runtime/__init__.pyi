@@ -1,0 +1,9 @@
+from .blueprint import Blueprint as Blueprint
+from .blueprint import RuntimeNet as RuntimeNet
+from .device import Choice as Choice
+from .device import choose as choose
+from .opening import open_net as open_net
+from .runtimes import DEFAULT_CPU as DEFAULT_CPU
+from .runtimes import RUNTIMES as RUNTIMES
+from .switches import cache_folder as cache_folder
+from .switches import offline as offline
