@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 import cascade.bundle as bundles
-from cascade.bundle import PACKAGES, Bundle, Network, StageEntry, load, network_table, save
+from cascade.bundle import Bundle, Network, StageEntry, load, network_table, save
 from cascade.bundle.weights import pack, unpack
 from cascade.core.errors import BundleError
 from cascade.core.findings import Findings, Slices, same
 from cascade.core.grid import Box, Grid
 from cascade.core.patch import Patch
-from cascade.core.registry import build
+from cascade.core.registry import PACKAGES, build
 from cascade.core.stage import Learned, Net
 from cascade.core.study import Study
 from cascade.fusion import Fusion

@@ -12,9 +12,10 @@ import cascade
 import cascade.anatomy.lungs as lungs
 from cascade import Cascade, Study, UsageError
 from cascade.bundle import Bundle, load, save
+from cascade.core.files import is_done
 from cascade.core.progress import Timings
 from cascade.pipeline import run_studies
-from cascade.writing import is_done, write_nifti
+from cascade.writing import write_nifti
 from tests.small_bundle import SMALL, parameters, small_bundle
 from tests.strategies import chest
 

@@ -2,7 +2,6 @@
 
 from cascade.bundle.disk import default_path, load, save
 from cascade.bundle.values import (
-    PACKAGES,
     Bundle,
     Network,
     StageEntry,
@@ -13,7 +12,6 @@ from cascade.bundle.values import (
 )
 
 __all__ = [
-    "PACKAGES",
     "Bundle",
     "Network",
     "StageEntry",

@@ -12,13 +12,14 @@ import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cascade.bundle.weights import pack, unpack
 from cascade.core.errors import BundleError, UsageError
-from cascade.core.registry import build, nearest
+from cascade.core.registry import PACKAGES, build, nearest, refuse_shadowed
 from cascade.core.version import version_of, version_with_commit
 from cascade.fusion import FusionParameters, Gates
 from cascade.fusion.parameters import VOXEL_INPUTS
@@ -29,21 +30,28 @@ if TYPE_CHECKING:
 
     from cascade.core.stage import Learned
 
-PACKAGES = ("detectors", "classifiers", "segmenters")
-"""The network packages in the order in which their stages look at a study."""
+
+@cache
+def network_packages() -> tuple[ModuleType, ...]:
+    """The packages of networks, in the order in which their stages look at a study.
+
+    Raises:
+        UsageError: E_SHADOWED, another package of such a name stands before ours.
+    """
+    refuse_shadowed()
+    return tuple(importlib.import_module(name) for name in PACKAGES)
 
 
 def stage_classes() -> dict[str, type[Learned]]:
     """Every learned stage by name, from the packages' own lists; the order of those is the order of the cascade."""
-    return {name: kind for package in PACKAGES for name, kind in importlib.import_module(package).STAGES.items()}
+    return {name: kind for package in network_packages() for name, kind in package.STAGES.items()}
 
 
 def network_table(stage: str) -> dict[str, str]:
     """The networks that a stage may have: those of its own package."""
-    for package in PACKAGES:
-        module = importlib.import_module(package)
-        if stage in module.STAGES:
-            return dict(module.NETWORKS)
+    for package in network_packages():
+        if stage in package.STAGES:
+            return dict(package.NETWORKS)
     raise BundleError(f"unknown stage {stage!r}; {nearest(stage, stage_classes())}", "E_UNKNOWN_STAGE")
 
 

@@ -24,6 +24,7 @@ import tyro
 from tyro.conf import UseCounterAction, arg
 
 from cascade.core.errors import CascadeError, InputError
+from cascade.core.registry import refuse_shadowed
 from cascade.core.version import version_with_commit
 
 OK = 0
@@ -130,6 +131,7 @@ def settings_first(arguments: Sequence[str], flags: Set[str]) -> list[str]:
 def answer(command: Command) -> int:
     """Run a command; an error becomes one sentence on stderr and its exit code."""
     try:
+        refuse_shadowed()
         return command.run()
     except KeyboardInterrupt:
         say_aside(f"interrupted; {command.left()}")

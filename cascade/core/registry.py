@@ -11,8 +11,8 @@ from typing import Any
 
 from cascade.core.errors import UsageError
 
-PACKAGES = ("detectors", "segmenters", "classifiers")
-"""The packages of networks, which stand beside `cascade` under names that others may use too."""
+PACKAGES = ("detectors", "classifiers", "segmenters")
+"""The packages of networks, in the order in which their stages look at a study; others may use these names too."""
 
 
 def refuse_shadowed() -> None:
