@@ -23,7 +23,7 @@ def test_a_case_comes_back_with_the_names_of_those_who_scored_its_slices(tmp_pat
     for slices in (truth.slices, truth.slices.with_pe("reader", truth.slices.lung), Slices.unknown(80), None):
         case = replace(one, truth=replace(truth, slices=slices))
         case.save(tmp_path / "one.case")
-        back = Case.read(tmp_path / "one.case")
+        back = Case.load(tmp_path / "one.case")
         assert back.truth == case.truth
         assert np.array_equal(back.study.hu, study.hu)
         if slices is not None and back.truth.slices is not None:
@@ -31,7 +31,7 @@ def test_a_case_comes_back_with_the_names_of_those_who_scored_its_slices(tmp_pat
 
 
 def test_a_case_of_an_earlier_format_is_read() -> None:
-    case = Case.read(BEFORE)
+    case = Case.load(BEFORE)
     assert (case.name, case.patient, case.kind) == ("one", "patient", "labelled")
     assert case.truth.mask().sum() == 30
     assert case.truth.slices is not None
@@ -43,4 +43,4 @@ def test_a_case_of_a_format_from_elsewhere_is_refused(tmp_path: Path) -> None:
     blob = BEFORE.read_bytes().replace(b"pe-cascade case 1", b"pe-cascade case 9")
     (tmp_path / "one.case").write_bytes(blob)
     with pytest.raises(InputError, match="E_NOT_A_CASE"):
-        Case.read(tmp_path / "one.case")
+        Case.load(tmp_path / "one.case")
