@@ -233,7 +233,7 @@ def test_a_single_study_goes_to_the_folder_itself_with_its_seconds_by_stage(
     (answer,) = run_studies(whole, files[:1], tmp_path / "out", spent={"loading": 1.5})
     assert answer.out == tmp_path / "out"
     told = json.loads((answer.out / "run.json").read_text())
-    assert list(told["seconds"]) == ["loading", "reading", *SMALL, "fusion"]
+    assert list(told["seconds"]) == ["loading", "reading", "lung_finder", *SMALL, "fusion"]
     assert told["seconds"]["loading"] == 1.5
     assert (told["runtime"], told["device"]) == ("torch", "cpu")
 

@@ -169,12 +169,12 @@ def test_a_head_has_no_lungs(shared: Path) -> None:
 
 def test_as_a_stage_it_leaves_its_answer_in_the_findings_and_changes_nothing_else() -> None:
     study, _ = chest()
-    before, steps = Findings(study.grid, exam=Exam("negative")), list[tuple[int, int]]()
-    after = LungFinder()(study, before, lambda done, total: steps.append((done, total)))
+    before, steps = Findings(study.grid, exam=Exam("negative")), list[tuple[str, int, int]]()
+    after = LungFinder()(study, before, lambda name, done, total: steps.append((name, done, total)))
     assert after.reference is not None
     assert np.array_equal(after.reference.sides, find_lungs(study).sides)
     assert replace(after, reference=None) == before
-    assert steps == [(1, 1)]
+    assert steps == [("lung_finder", 1, 1)]
 
 
 def test_what_the_findings_hold_is_not_searched_for_again() -> None:
