@@ -20,7 +20,7 @@ def test_members_stand_beside_the_cascade(
     arguments = ["accuracy", str(simulated), "--members", "-o", str(tmp_path / "out"), "--bundle", str(bundle)]
     assert main([*arguments, "--runtime", "torch"]) == 0
     assert "cascade" in capsys.readouterr().out
-    rows = list(csv.DictReader((tmp_path / "out" / "accuracy.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "accuracy.csv").read_text().splitlines()))
     assert [row["variant"] for row in rows] == ["cascade", "attention_resunet", "tiny_attention_resunet"]
     told = json.loads((tmp_path / "out" / "accuracy.json").read_text())
     assert told["figures"]["cascade"]["studies"] == 1

@@ -23,7 +23,7 @@ from tests.cli.conftest import SMALL
 
 
 def test_a_set_has_an_index_and_the_truth_of_each_study(simulated: Path):
-    rows = list(csv.DictReader((simulated / "index.csv").open()))
+    rows = list(csv.DictReader((simulated / "index.csv").read_text().splitlines()))
     assert [row["study"] for row in rows] == ["seed-00005"]
     truth = load_findings(simulated / "seed-00005" / "truth")
     assert int(rows[0]["emboli"]) == len(truth.lesions or ()) >= 1

@@ -133,10 +133,10 @@ def test_no_lesion_is_an_empty_mask(tmp_path):
 def test_slices_are_numbered_as_in_the_source(tmp_path):
     upside_down = study(Order((0, 1, 2), (True, False, False))).grid
     save(answer(upside_down), tmp_path)
-    rows = list(csv.DictReader((tmp_path / "slices.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "slices.csv").read_text().splitlines()))
     assert [int(row["slice"]) for row in rows] == [5, 4, 3, 2, 1, 0]
     assert [float(row["z_mm"]) for row in rows] == sorted(float(row["z_mm"]) for row in rows)
-    lesion = next(csv.DictReader((tmp_path / "lesions.csv").open()))
+    lesion = next(csv.DictReader((tmp_path / "lesions.csv").read_text().splitlines()))
     assert (lesion["slice_first"], lesion["slice_last"]) == ("2", "3")
 
 
@@ -149,7 +149,9 @@ def test_tables_have_the_columns_of_the_format(tmp_path):
         "study,lesion,side,place,volume_mm3,probability_max,probability_mean,x_mm,y_mm,z_mm,"
         "slice_first,slice_last,disagreement"
     )
-    volume = sum(float(row["embolus_mm3"]) for row in csv.DictReader((tmp_path / "slices.csv").open()))
+    volume = sum(
+        float(row["embolus_mm3"]) for row in csv.DictReader((tmp_path / "slices.csv").read_text().splitlines())
+    )
     assert volume == pytest.approx(30 * study().grid.voxel_mm3)
 
 
