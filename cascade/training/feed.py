@@ -60,7 +60,7 @@ def feed(draw: Draw, indices: Iterable[int], batch: int, workers: int, device: t
     )
     try:
         for views, targets in loader:
-            x = views.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            x = views.to(device, non_blocking=True).contiguous(memory_format=layout(views.dim()))
             yield x, targets.to(device, non_blocking=True)
     finally:
         cv2.setNumThreads(threads)
@@ -73,6 +73,11 @@ def workers_beside_openvino(workers: int) -> int:
         warnings.warn(f"{text}; train in a process of its own for speed", RuntimeWarning, stacklevel=3)
         return 0
     return workers
+
+
+def layout(dimensions: int) -> torch.memory_format:
+    """Channels last, in slices `[n, c, y, x]` and in volumes `[n, c, z, y, x]`."""
+    return torch.channels_last_3d if dimensions == 5 else torch.channels_last
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -16,7 +16,7 @@ from torch import nn
 
 from cascade.errors import CascadeError, UsageError
 from cascade.training.average import moving_average
-from cascade.training.feed import Batch, Draw, feed
+from cascade.training.feed import Batch, Draw, feed, layout
 from cascade.training.little import LittleSample
 from cascade.training.losses import Loss, of_all
 from cascade.training.memory import memory_mb
@@ -44,7 +44,7 @@ def fit(
     """Train a network and return the moving average of its weights, in evaluation mode.
 
     Args:
-        network: Takes float32 `[n, channel, y, x]`, returns logits; in training mode it may return a list of them, the
+        network: Takes float32 `[n, channel, y, x]` or `[n, channel, z, y, x]`, returns logits; in training mode it may return a list of them, the
             main ones first, and the loss is their mean.
         sampler: Where samples come from.
         criterion: Logits and targets to a scalar; must leave NaN targets out, and be made of `totals`.
@@ -64,7 +64,8 @@ def fit(
     # The processes of a training drop out different things.
     torch.manual_seed(plan.seed + 1_000_003 * here.rank)
     device = here.device
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
+    dimensions = max((p.dim() for p in network.parameters()), default=4)
+    network = network.to(device, memory_format=layout(dimensions))  # type: ignore[call-overload]  # not in the stubs
     torch.backends.cudnn.benchmark = True  # batches are of one size
     average = copy.deepcopy(network).eval()
     learner = here.together(network)
