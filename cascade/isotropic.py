@@ -7,7 +7,7 @@ flipping or transposing a study moves none of them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,10 @@ class Isotropic:
             shape.append(max(math.floor(end + 1e-6) - first[-1] + 1, 1))
         return cls(source, step_mm, (first[0], first[1], first[2]), (shape[0], shape[1], shape[2]))
 
+    def part(self, first: tuple[int, int, int], shape: tuple[int, int, int]) -> Isotropic:
+        """Other points of the same lattice: from `first` (multiples of the step) on, `shape` of them."""
+        return replace(self, first=first, shape=shape)
+
     @property
     def grid(self) -> Grid:
         """The lattice as a grid of its own, whose voxels are the points."""
@@ -58,16 +62,25 @@ class Isotropic:
         affine[:3, 3] = self.source.to_mm(np.array([self._voxels(axis)[0] for axis in range(3)]))
         return Grid(self.shape, affine)
 
-    def cut(self, array: NDArray[Any]) -> NDArray[np.float32]:
+    def cut(self, array: NDArray[Any], fill: float | None = None) -> NDArray[np.float32]:
         """An array `[z, y, x]` of the source's grid at the points: float32 of the lattice's shape.
 
         Each point is the tent-weighted mean of the voxels within one step, or within one voxel where voxels lie
         further apart: thin noisy slices and thick smooth ones give points of like thickness.
+
+        Args:
+            array: HU, or any values of the grid's shape.
+            fill: Value of points beyond the voxels; that of the nearest voxel without one.
         """
-        out: NDArray[Any] = array
-        for axis in range(3):
-            reach = max(self.step_mm / self.source.spacing[axis], 1.0)
-            out = _along(_tents(self._voxels(axis), reach, self.source.shape[axis]), out, axis)
+        reach = [max(self.step_mm / spacing, 1.0) for spacing in self.source.spacing]
+        tents = [_tents(v, r, n) for v, r, n in zip(self.voxels, reach, self.source.shape, strict=True)]
+        touched = [slice(int(one.indices.min()), int(one.indices.max()) + 1) for one in tents]
+        out: NDArray[Any] = array[touched[0], touched[1], touched[2]]
+        for axis, (one, span) in enumerate(zip(tents, touched, strict=True)):
+            out = _along(one[:, span], out, axis)
+        if fill is not None:
+            for axis, (voxels, length) in enumerate(zip(self.voxels, self.source.shape, strict=True)):
+                np.moveaxis(out, axis, 0)[(voxels < -0.5) | (voxels > length - 0.5)] = fill
         return np.ascontiguousarray(out, dtype=np.float32)
 
     def paste(self, values: NDArray[Any], box: Box) -> NDArray[np.float32]:
@@ -110,9 +123,7 @@ def _tents(centres: NDArray[np.float64], reach: float, length: int) -> sparse.cs
 
 
 def _along(weights: sparse.csr_array, array: NDArray[Any], axis: int) -> NDArray[np.float32]:
-    """Apply weights along one axis of `[z, y, x]`; only what they touch is read."""
-    touched = np.unique(weights.indices)
-    low, high = int(touched[0]), int(touched[-1]) + 1
-    part = np.moveaxis(np.take(array, range(low, high), axis=axis), axis, 0).astype(np.float32)
-    out = weights[:, low:high] @ part.reshape(high - low, -1)
+    """Apply weights `[point, element]` along one axis of `[z, y, x]`."""
+    part = np.moveaxis(array, axis, 0).astype(np.float32)
+    out = weights @ part.reshape(len(part), -1)
     return np.moveaxis(np.asarray(out, np.float32).reshape(-1, *part.shape[1:]), 0, axis)

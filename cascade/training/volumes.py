@@ -1,4 +1,4 @@
-"""Crops of packed volumes to learn from: aimed evenly at clots, changed strongly, drawn faster than they are learned."""
+"""Crops of packed volumes to learn from: aimed evenly at clots, changed strongly, drawn fast."""
 
 from __future__ import annotations
 
@@ -156,9 +156,7 @@ def _sampled(case: Case, points: NDArray[np.float32]) -> tuple[NDArray[np.float3
     return got[0] + AIR_HU, got[1], got[2]
 
 
-def _known_artery(
-    case: Case, artery: NDArray[np.float32], embolus: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _known_artery(case: Case, artery: NDArray[np.float32], embolus: NDArray[np.float32]) -> NDArray[np.float32]:
     """The artery target: exact in a painted chest; in a real one what a network is sure of, and painted clots."""
     if case.truth.arteries is None:
         return np.full_like(artery, np.nan)
