@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from cascade.errors import InputError, UsageError
 from cascade.findings import Field, Findings
-from cascade.geometry import Box
 from cascade.training.case import Case
 from cascade.training.packed import packed
 from cascade.training.volume_change import VolumeChange, changed_hu, moved_points
@@ -33,7 +32,7 @@ def case(kind: str = "simulated", small: float = 4.0) -> Case:
     """A chest with a large clot on the right and a small one on the left."""
     study, truth = chest([RIGHT_CLOT, (*LEFT_CLOT[:3], small)])
     assert truth.embolus is not None
-    z, y, x = np.indices(truth.embolus.values.shape)
+    x = np.indices(truth.embolus.values.shape)[2]
     right = x + truth.embolus.box.x0 < study.grid.shape[2] / 2
     numbers = np.where(truth.embolus.values > 0, np.where(right, 1, 2), 0).astype(np.uint8)
     truth = replace(truth, labels=Field(numbers, truth.embolus.box))
