@@ -141,7 +141,11 @@ class AttentionResUNet3D(nn.Module):
         artery = self.artery(x)  # [n, 8, z / 2, y / 2, x / 2]
         # The largest of its surroundings: a clot at the wall, that the artery head takes for tissue, lies inside too.
         inside = F.max_pool3d(torch.sigmoid(artery).amax(dim=1, keepdim=True), 3, stride=1, padding=1)
-        embolus = self.embolus(x * (AJAR + (1 - AJAR) * inside))
+        opened = x * (AJAR + (1 - AJAR) * inside)
+        if not self.training:
+            # The same numbers. OpenVINO's compiler dies where it may join this product and the block's sum into one.
+            opened = F.avg_pool3d(opened, 1)
+        embolus = self.embolus(opened)
         logits = torch.cat([to_points(embolus, CELL), to_points(artery, CELL)], dim=1)
         if not self.training:
             return logits
@@ -149,17 +153,20 @@ class AttentionResUNet3D(nn.Module):
 
 
 def to_cells(x: torch.Tensor) -> torch.Tensor:
-    """`[n, c, z, y, x]` to `[n, 8 c, z / 2, y / 2, x / 2]`: the points of each cell as channels."""
-    n, c, z, y, w = x.shape
-    x = x.reshape(n, c, z // CELL, CELL, y // CELL, CELL, w // CELL, CELL)
-    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(n, c * CELL**3, z // CELL, y // CELL, w // CELL)
+    """`[n, c, z, y, x]` to `[n, 8 c, z / 2, y / 2, x / 2]`: the points of each cell as channels.
+
+    One axis after another: no runtime has to move arrays of more than six axes.
+    """
+    for axis in (2, 3, 4):
+        x = x.unflatten(axis, (x.shape[axis] // CELL, CELL)).movedim(axis + 1, 2).flatten(1, 2)
+    return x
 
 
 def to_points(x: torch.Tensor, edge: int) -> torch.Tensor:
     """`[n, c edge^3, z, y, x]` to `[n, c, z edge, y edge, x edge]`: channels as the points of each cell."""
-    n, c, z, y, w = x.shape
-    x = x.reshape(n, c // edge**3, edge, edge, edge, z, y, w)
-    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, c // edge**3, z * edge, y * edge, w * edge)
+    for axis in (4, 3, 2):
+        x = x.unflatten(1, (x.shape[1] // edge, edge)).movedim(2, axis + 1).flatten(axis, axis + 1)
+    return x
 
 
 def _head(channels: int, maps: int) -> nn.Conv3d:
