@@ -20,6 +20,10 @@ from cascade.windows import LUNG, Window
 
 EMBOLUS, ARTERY, SPREAD = range(3)
 
+NETWORKS: dict[str, str] = {"attention_resunet_3d": "segmenters.attention_resunet_3d:AttentionResUNet3D"}
+"""Each takes float32 `[n, 2, z, y, x]` and answers logits `[n, 2, z, y, x]`, embolus and artery; in training it may
+answer a list of them, the main answer first."""
+
 BLOOD = Window(175, 950)
 """Wide enough to tell blood full of contrast from bone, and a clot from either."""
 

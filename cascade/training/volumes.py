@@ -34,21 +34,24 @@ class VolumeCrops:
         kinds: Share of the crops from each kind of case; those of which there is none are left out.
         clot: Share of a kind's crops that are aimed at a clot, where it has some.
         artery: Share that are aimed at an artery; the rest lie anywhere but at the rim.
+        negative: Share of the crops that are not aimed at a clot which come from cases without any.
         jitter: How far the aim may lie from the middle of the crop, as a share of its sides.
     """
 
     size: tuple[int, int, int] = (56, 64, 64)
     kinds: Mapping[str, float] = field(default_factory=lambda: {"simulated": 0.55, "hybrid": 0.25, "real": 0.2})
-    clot: float = 0.6
-    artery: float = 0.27
+    clot: float = 0.55
+    artery: float = 0.33
+    negative: float = 0.65
     jitter: float = 0.35
 
     def __post_init__(self) -> None:
         """Refuse what no crop can be drawn by."""
         if min(self.size) < 1 or any(share < 0 for share in self.kinds.values()):
             raise UsageError(f"crops of {self.size} points and shares {dict(self.kinds)} cannot be drawn", "E_CROPS")
-        if min(self.clot, self.artery, self.jitter) < 0 or self.clot + self.artery > 1:
-            raise UsageError("crops.clot and crops.artery are shares, 1 at most together", "E_CROPS")
+        shares = (self.clot, self.artery, self.negative)
+        if min(*shares, self.jitter) < 0 or self.clot + self.artery > 1 or self.negative > 1:
+            raise UsageError(f"crops.clot, artery and negative are shares, got {shares}", "E_CROPS")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +84,15 @@ class VolumeSampler:
         self.crops, self.change = crops or VolumeCrops(), change or VolumeChange()
         self._places: list[_Places] = []
         self._of: dict[str, list[int]] = {}
+        self._without: dict[str, list[int]] = {}
         self._clots: dict[str, list[tuple[int, int]]] = {}
         for i, path in enumerate(self.files):
             case = Case.read(path)
             places = _places(case)
             self._places.append(places)
             self._of.setdefault(case.kind, []).append(i)
+            if not places.clots:
+                self._without.setdefault(case.kind, []).append(i)
             self._clots.setdefault(case.kind, []).extend((i, clot) for clot in range(len(places.clots)))
         self._kinds = [kind for kind, share in self.crops.kinds.items() if share and kind in self._of]
         if not self._kinds:
@@ -110,7 +116,9 @@ class VolumeSampler:
             index, clot = clots[rng.integers(len(clots))]
             points = self._places[index].clots[clot]
         else:
-            index = self._of[kind][rng.integers(len(self._of[kind]))]
+            without = self._without.get(kind)
+            some = without if without and rng.random() < self.crops.negative else self._of[kind]
+            index = some[rng.integers(len(some))]
             points = self._places[index].arteries
             if aim >= self.crops.clot + self.crops.artery or not len(points):
                 shape = Case.read(self.files[index]).study.grid.shape

@@ -74,6 +74,15 @@ def test_clots_are_aimed_at_evenly_whatever_their_size(tmp_path: Path) -> None:
     assert 0.35 < left.mean() < 0.65
 
 
+def test_cases_without_clots_are_drawn_as_often_as_asked(tmp_path: Path) -> None:
+    study, truth = chest([])
+    none = packed(Case("none", "two", "simulated", study, truth))
+    some = [replace(case(), name=f"some-{i}") for i in range(3)]
+    drawn = sampler(tmp_path, *some, none, clot=0.0, artery=0.5, negative=0.6)
+    aims = np.array([drawn._aim("simulated", np.random.default_rng(i))[0] for i in range(300)])
+    assert 0.6 < (aims == 3).mean() < 0.8  # 0.6, and a quarter of the rest
+
+
 def test_an_unchanged_crop_is_what_the_stage_sees(tmp_path: Path) -> None:
     one = case()
     view, target = sampler(tmp_path, one, clot=1.0, artery=0.0).draw(np.random.default_rng(3))
