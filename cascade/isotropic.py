@@ -103,7 +103,7 @@ class Isotropic:
 
     def _voxels(self, axis: int) -> NDArray[np.float64]:
         mm = self.step_mm * (self.first[axis] + np.arange(self.shape[axis]))
-        return (mm - float(self.source.along(axis, 0))) / self.source.spacing[axis]
+        return np.asarray((mm - float(self.source.along(axis, 0))) / self.source.spacing[axis], np.float64)
 
 
 def _tents(centres: NDArray[np.float64], reach: float, length: int) -> sparse.csr_array:

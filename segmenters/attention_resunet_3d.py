@@ -158,14 +158,14 @@ def to_cells(x: torch.Tensor) -> torch.Tensor:
     One axis after another: no runtime has to move arrays of more than six axes.
     """
     for axis in (2, 3, 4):
-        x = x.unflatten(axis, (x.shape[axis] // CELL, CELL)).movedim(axis + 1, 2).flatten(1, 2)
+        x = torch.unflatten(x, axis, (x.shape[axis] // CELL, CELL)).movedim(axis + 1, 2).flatten(1, 2)
     return x
 
 
 def to_points(x: torch.Tensor, edge: int) -> torch.Tensor:
     """`[n, c edge^3, z, y, x]` to `[n, c, z edge, y edge, x edge]`: channels as the points of each cell."""
     for axis in (4, 3, 2):
-        x = x.unflatten(1, (x.shape[1] // edge, edge)).movedim(2, axis + 1).flatten(axis, axis + 1)
+        x = torch.unflatten(x, 1, (x.shape[1] // edge, edge)).movedim(2, axis + 1).flatten(axis, axis + 1)
     return x
 
 

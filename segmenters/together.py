@@ -31,17 +31,16 @@ def together(before: Findings, after: Findings, weight: float) -> Findings:
     Returns:
         `after` with the mean of both; its spread is no less than the two stages' own, half of their difference.
     """
-    changed: dict[str, Field] = {}
-    for name in ("embolus", "arteries"):
-        earlier, later = getattr(before, name), getattr(after, name)
-        if weight and earlier is not None and later is not None:
-            changed[name] = _mean(earlier, later, weight)
-    if "embolus" in changed and after.spread is not None and before.embolus is not None and after.embolus is not None:
-        shared, box = _shared(before.embolus, after.embolus), after.embolus.box
-        apart = np.zeros(box.shape, np.uint8)
-        apart[_within(shared, box)] = np.abs(_part(before.embolus, shared) - _part(after.embolus, shared)) * 127.5
-        changed["spread"] = Field(np.maximum(after.spread.values, apart), box)
-    return replace(after, **changed)
+    if not weight:
+        return after
+    embolus, arteries, spread = after.embolus, after.arteries, after.spread
+    if before.arteries is not None and arteries is not None:
+        arteries = _mean(before.arteries, arteries, weight)
+    if before.embolus is not None and embolus is not None:
+        if spread is not None:
+            spread = _apart(before.embolus, embolus, spread)
+        embolus = _mean(before.embolus, embolus, weight)
+    return replace(after, embolus=embolus, arteries=arteries, spread=spread)
 
 
 def _mean(earlier: Field, later: Field, weight: float) -> Field:
@@ -50,6 +49,16 @@ def _mean(earlier: Field, later: Field, weight: float) -> Field:
     values = later.values.copy()
     values[_within(shared, later.box)] = np.rint(255 * expit(weight * one + (1 - weight) * other))
     return Field(values, later.box)
+
+
+def _apart(earlier: Field, later: Field, spread: Field) -> Field:
+    """The spread, and no less than half of the difference of two maps: the standard deviation of two."""
+    shared = _shared(earlier, later)
+    values = spread.values.copy()
+    apart = np.rint(127.5 * np.abs(_part(earlier, shared) - _part(later, shared))).astype(np.uint8)
+    inside = _within(shared, spread.box)
+    values[inside] = np.maximum(values[inside], apart)
+    return Field(values, spread.box)
 
 
 def _shared(a: Field, b: Field) -> Box:
@@ -67,4 +76,4 @@ def _within(shared: Box, box: Box) -> tuple[slice, ...]:
 
 def _part(field: Field, shared: Box) -> NDArray[np.float32]:
     """Probabilities 0..1 in the shared box."""
-    return np.asarray(field.values[_within(shared, field.box)], np.float32) / 255
+    return field.values[_within(shared, field.box)].astype(np.float32) / np.float32(255)

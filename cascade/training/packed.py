@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,6 @@ def _coverage(known: Field | None, lattice: Isotropic, whole: Box) -> Field | No
 def _nearest(known: Field | None, lattice: Isotropic, whole: Box) -> Field | None:
     if known is None:
         return None
-    full: NDArray[np.unsignedinteger] = known.full(lattice.source.shape)  # type: ignore[type-arg]
+    full: NDArray[np.unsignedinteger[Any]] = known.full(lattice.source.shape)
     at = [np.clip(np.rint(v).astype(int), 0, n - 1) for v, n in zip(lattice.voxels, full.shape, strict=True)]
     return Field(np.ascontiguousarray(full[np.ix_(*at)]), whole)

@@ -40,10 +40,12 @@ def test_it_begins_with_the_belief_that_little_is_artery_or_embolus() -> None:
 
 def test_emboli_are_looked_for_in_arteries_but_not_only() -> None:
     module, volume = network(), torch.rand(1, 2, 16, 16, 16)
+    bias = module.artery.bias
+    assert bias is not None
     with torch.no_grad():
-        module.artery.bias += 40.0
+        bias += 40.0
         inside = module(volume)[:, 0]
-        module.artery.bias -= 80.0
+        bias -= 80.0
         outside = module(volume)[:, 0]
     assert float((inside - outside).abs().max()) > 1e-3
     assert float(outside.std()) > 1e-4

@@ -143,4 +143,4 @@ def test_crops_of_nothing_are_refused(tmp_path: Path) -> None:
         sampler(tmp_path, case("labelled"))
     for wrong in ({"clot": 0.8, "artery": 0.5}, {"size": (0, 8, 8)}):
         with pytest.raises(UsageError):
-            VolumeCrops(**wrong)  # type: ignore[arg-type]
+            VolumeCrops(**wrong)
