@@ -61,6 +61,8 @@ class Learned(ABC):
     Config: ClassVar[type[Any]]
     config: Any
     batch_size: ClassVar[int] = 4
+    networks: ClassVar[Mapping[str, str]] = {}
+    """Networks that this stage alone may have, as `module:class` by name; empty for those of its package."""
     full_precision: ClassVar[bool] = False
     """Keep to float32 in a runtime of lower precision: for single numbers that rounding moves too far."""
 

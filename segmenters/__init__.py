@@ -26,9 +26,10 @@ more a network sees the middle ones, so that an ensemble may have members of bot
 from __future__ import annotations
 
 from cascade.stage import Learned
+from segmenters.coarse import CoarseEnsemble
 from segmenters.embolus import EmbolusEnsemble
 
-STAGES: dict[str, type[Learned]] = {EmbolusEnsemble.name: EmbolusEnsemble}
+STAGES: dict[str, type[Learned]] = {EmbolusEnsemble.name: EmbolusEnsemble, CoarseEnsemble.name: CoarseEnsemble}
 
 NETWORKS: dict[str, str] = {
     "attention_resunet": "segmenters.attention_resunet:AttentionResUNet",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, ClassVar
@@ -82,6 +82,7 @@ class CoarseEnsemble(Learned):
 
     name: ClassVar[str] = "coarse"
     batch_size: ClassVar[int] = 1
+    networks: ClassVar[Mapping[str, str]] = NETWORKS
     Config: ClassVar[type[CoarseConfig]] = CoarseConfig
     config: CoarseConfig
 

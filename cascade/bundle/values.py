@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cascade.stage import Learned
 
 PACKAGES = ("detectors", "classifiers", "segmenters")
-ORDER = ("lung_detector", "lung_filter", "siamese", "embolus")
+ORDER = ("lung_detector", "lung_filter", "siamese", "coarse", "embolus")
 
 
 def stage_classes() -> dict[str, type[Learned]]:
@@ -36,11 +36,11 @@ def stage_classes() -> dict[str, type[Learned]]:
 
 
 def network_table(stage: str) -> dict[str, str]:
-    """The networks that a stage may have: those of its own package."""
+    """The networks that a stage may have: its own, else those of its package."""
     for package in PACKAGES:
         module = importlib.import_module(package)
         if stage in module.STAGES:
-            return dict(module.NETWORKS)
+            return dict(module.STAGES[stage].networks or module.NETWORKS)
     raise BundleError(f"unknown stage {stage!r}; {nearest(stage, stage_classes())}", "E_UNKNOWN_STAGE")
 
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from cascade.runtime.torch_eager import layout
+
 Draw = Callable[[int], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """The sample of an index: its view and its target. It must not depend on what was drawn before."""
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -73,11 +75,6 @@ def workers_beside_openvino(workers: int) -> int:
         warnings.warn(f"{text}; train in a process of its own for speed", RuntimeWarning, stacklevel=3)
         return 0
     return workers
-
-
-def layout(dimensions: int) -> torch.memory_format:
-    """Channels last, in slices `[n, c, y, x]` and in volumes `[n, c, z, y, x]`."""
-    return torch.channels_last_3d if dimensions == 5 else torch.channels_last
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cascade.errors import CascadeError, UsageError
+from cascade.runtime.torch_eager import layout
 from cascade.training.average import moving_average
-from cascade.training.feed import Batch, Draw, feed, layout
+from cascade.training.feed import Batch, Draw, feed
 from cascade.training.little import LittleSample
 from cascade.training.losses import Loss, of_all
 from cascade.training.memory import memory_mb
