@@ -21,14 +21,17 @@ more a network sees the middle ones, so that an ensemble may have members of bot
 | `u2netp`                 |  1,136,966 | U2-Net-p, its small form: the same                                          |
 | `artery_aware_3d`        |  1,622,882 | in 3D, arteries first: after AANet, MICCAI 2022                             |
 | `smp`                    | 14,340,898 | any of segmentation-models-pytorch; here its U-Net on a ResNet-18           |
+The coarse stage sees whole volumes; its networks stand beside it, in `segmenters.coarse.NETWORKS`:
+`attention_resunet_3d` (2,566,146 parameters; U-Net in 3D: Cicek, MICCAI 2016; arteries first: after AANet).
 """
 
 from __future__ import annotations
 
 from cascade.core.stage import Learned
+from segmenters.coarse import CoarseEnsemble
 from segmenters.embolus import EmbolusEnsemble
 
-STAGES: dict[str, type[Learned]] = {EmbolusEnsemble.name: EmbolusEnsemble}
+STAGES: dict[str, type[Learned]] = {CoarseEnsemble.name: CoarseEnsemble, EmbolusEnsemble.name: EmbolusEnsemble}
 
 NETWORKS: dict[str, str] = {
     "attention_resunet": "segmenters.attention_resunet:AttentionResUNet",

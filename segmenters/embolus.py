@@ -15,6 +15,7 @@ from cascade.core.patch import Patch
 from cascade.core.stage import Learned, Scores
 from cascade.core.study import Study
 from cascade.core.windows import WINDOWS
+from segmenters.together import together
 
 EMBOLUS, ARTERY, STD = range(3)
 
@@ -31,6 +32,8 @@ class EmbolusConfig:
         tile: Rows and columns of a sample; multiples of 16. The region is covered by as few tiles as it takes.
         overlap: Points by which neighbouring tiles overlap.
         window: Name of the CT window.
+        before: Share (0..1) that an earlier stage's findings of embolus and arteries have in the log-odds; 0 to put
+            this stage's in their place.
     """
 
     pixel_mm: float = 1.25
@@ -40,10 +43,13 @@ class EmbolusConfig:
     tile: tuple[int, int] = (224, 288)
     overlap: int = 32
     window: str = "pe"
+    before: float = 0.0
 
     def __post_init__(self) -> None:
         if self.window not in WINDOWS:
             raise ValueError(f"window must be one of {', '.join(WINDOWS)}, got {self.window!r}")
+        if not 0 <= self.before <= 1:
+            raise ValueError(f"before must be from 0 to 1, got {self.before}")
         for name in ("pixel_mm", "slice_mm", "stride_mm", "slices"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -129,7 +135,8 @@ class EmbolusEnsemble(Learned):
             level.add(patch, answer)
         planes = {z: level.values() for z, level in levels.items()}
         maps = _fill_between(planes, box)
-        return replace(findings, embolus=maps[EMBOLUS], arteries=maps[ARTERY], std=maps[STD])
+        found = replace(findings, embolus=maps[EMBOLUS], arteries=maps[ARTERY], std=maps[STD])
+        return together(findings, found, self.config.before)
 
 
 class _Mosaic:

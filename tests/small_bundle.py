@@ -24,7 +24,16 @@ SMALL: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = {
         [("attention_resunet", {"width": 4, "levels": 3}), ("tiny_attention_resunet", {"width": 4})],
     ),
 }
-"""Every stage's config and networks."""
+"""Config and networks of every stage of the shipped cascade."""
+
+EVERY: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]] = {
+    **SMALL,
+    "coarse": (
+        {"step_mm": 4.0, "block": (16, 24, 32), "overlap": 8},
+        [("attention_resunet_3d", {"widths": [8, 16], "blocks": [1, 1]})],
+    ),
+}
+"""Those of every stage that there is."""
 
 MEMBERS: dict[str, dict[str, Any]] = {
     "timm": {"model": "lcnet_050"},
@@ -34,8 +43,8 @@ MEMBERS: dict[str, dict[str, Any]] = {
 
 
 def small_arguments(stage: str, name: str) -> dict[str, Any]:
-    """Arguments that make a network small: those of `SMALL`, else what its class lets be small."""
-    known = {**MEMBERS, **dict(SMALL[stage][1])} if stage in SMALL else MEMBERS
+    """Arguments that make a network small: those of `EVERY`, else what its class lets be small."""
+    known = {**MEMBERS, **dict(EVERY[stage][1])} if stage in EVERY else MEMBERS
     if name in known:
         return known[name]
     module, attribute = network_table(stage)[name].split(":")
@@ -54,7 +63,7 @@ def network(stage: str, name: str, arguments: dict[str, Any], seed: int = 0) -> 
 
 
 def entry(stage: str, seed: int = 0) -> StageEntry:
-    config, networks = SMALL[stage]
+    config, networks = EVERY[stage]
     made = tuple(network(stage, name, arguments, seed) for name, arguments in networks)
     return StageEntry(stage, stage_classes()[stage].Config(**config), made)  # type: ignore[attr-defined]  # each has one
 

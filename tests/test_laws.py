@@ -29,8 +29,9 @@ from cascade.core.study import Study
 from cascade.fusion import Fusion
 from cascade.pipeline import Cascade
 from cascade.runtime import Choice, open_net
+from segmenters.coarse import Block
 from tests.agreement import agreement, dice, differences
-from tests.small_bundle import SMALL, parameters, small_arguments
+from tests.small_bundle import EVERY, parameters, small_arguments
 from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest, cropped, moved, orders, stored
 
 STAGES = [name for package in PACKAGES for name in importlib.import_module(package).STAGES]
@@ -38,7 +39,7 @@ NETWORKS = [
     (next(iter(importlib.import_module(package).STAGES)), name)
     for package in PACKAGES
     for name in importlib.import_module(package).NETWORKS
-]
+] + [(stage, name) for stage, kind in bundles.stage_classes().items() for name in kind.networks]
 LARGE = ("siamese_exact",)  # Tens of millions of weights: files and compilers take it with the slow tests.
 
 every_stage = pytest.mark.parametrize("name", STAGES)
@@ -70,21 +71,22 @@ def module_of(stage: str, name: str) -> nn.Module:
 def stage_of(name: str, nets: dict[str, Net] | None = None) -> Learned:
     """A stage as it is made from a bundle, of a small size where one is known."""
     kind = bundles.stage_classes()[name]
-    config = kind.Config(**SMALL[name][0]) if name in SMALL else kind.Config()  # type: ignore[attr-defined]  # each has one
+    config = kind.Config(**EVERY[name][0]) if name in EVERY else kind.Config()  # type: ignore[attr-defined]  # each has one
     return kind(nets, config)  # type: ignore[call-arg]  # every stage takes its config
 
 
 @functools.cache
 def running(name: str) -> Learned:
     """The same with its networks."""
-    names = [net for net, _ in SMALL[name][1]] if name in SMALL else [bundles.stage_classes()[name].network]
+    names = [net for net, _ in EVERY[name][1]] if name in EVERY else [bundles.stage_classes()[name].network]
     return stage_of(name, {net: open_net(module_of(name, net)) for net in names})
 
 
 def batch_for(stage: str, count: int = 4, seed: int = 0) -> NDArray[np.float32]:
-    """Random views with the channels that the stage's own have, 64 x 64."""
-    channels = stage_of(stage).view(STUDY, stage_of(stage).patches(STUDY, before(TRUTH))[0]).shape[0]
-    return np.random.default_rng(seed).random((count, channels, 64, 64), dtype=np.float32)
+    """Random views with the channels that the stage's own have, 64 x 64, or 16 x 24 x 32."""
+    channels, *size = stage_of(stage).view(STUDY, stage_of(stage).patches(STUDY, before(TRUTH))[0]).shape
+    shape = (64, 64) if len(size) == 2 else (16, 24, 32)
+    return np.random.default_rng(seed).random((count, channels, *shape), dtype=np.float32)
 
 
 def before(truth: Findings) -> Findings:
@@ -119,12 +121,20 @@ def test_law_1_a_perfect_network_makes_a_perfect_stage(name: str, study: Study) 
         assert score >= least.get(field, 0.97), (field, scores)
 
 
+def elsewhere(patch: Patch) -> Patch:
+    """A patch 36 mm to the side, and as far up where there is room."""
+    if isinstance(patch, Block):
+        z, y, x = patch.lattice.first
+        return Block.of(patch.lattice.part((z + 18, y, x + 18), patch.lattice.shape))
+    return replace(patch, z=min(patch.z + 14, 79), x=patch.x + 12)
+
+
 @every_stage
 def test_law_1_fails_when_answers_lie_at_another_place(name: str) -> None:
     stage = fine(name)
     known = before(TRUTH)
     patches = stage.patches(DARK, known)
-    asked = [replace(patch, z=min(patch.z + 14, 79), x=patch.x + 12) for patch in patches]
+    asked = [elsewhere(patch) for patch in patches]
     answers = [stage.target(DARK, TRUTH, patch) for patch in asked]
     scores = agreement(stage.postprocess(DARK, known, list(zip(patches, answers, strict=True))), TRUTH)
     assert min(scores.values()) < 0.8

@@ -48,10 +48,10 @@ def stage_classes() -> dict[str, type[Learned]]:
 
 
 def network_table(stage: str) -> dict[str, str]:
-    """The networks that a stage may have: those of its own package."""
+    """The networks that a stage may have: its own, else those of its package."""
     for package in network_packages():
         if stage in package.STAGES:
-            return dict(package.NETWORKS)
+            return dict(package.STAGES[stage].networks or package.NETWORKS)
     raise BundleError(f"unknown stage {stage!r}; {nearest(stage, stage_classes())}", "E_UNKNOWN_STAGE")
 
 

@@ -74,6 +74,10 @@ class Learned(ABC):
     scores: ClassVar[Scores] = "nothing"
     """What it scores for embolism: slices (`Slices.pe`, by its name) or voxels (`Findings.embolus`)."""
     batch_size: ClassVar[int] = 4
+    networks: ClassVar[Mapping[str, str]] = {}
+    """Networks that this stage alone may have, as `module:class` by name; empty for those of its package."""
+    optional: ClassVar[bool] = False
+    """Whether a cascade is whole without it."""
     full_precision: ClassVar[bool] = False
     """Keep to float32 in a runtime of lower precision: for single numbers that rounding moves too far."""
 

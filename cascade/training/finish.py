@@ -53,7 +53,7 @@ def finish(
 
 def obstacle(bundle: Bundle, validation: Sequence[Path], fusion: bool) -> str:
     """Why a fusion is not fitted, or nothing."""
-    missing = [stage for stage in stage_classes() if stage not in bundle.names]
+    missing = [name for name, stage in stage_classes().items() if name not in bundle.names and not stage.optional]
     if not fusion:
         return "fusion is switched off"
     if not validation:

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import nn
 
+from cascade.runtime.torch_eager import layout
 from cascade.training.average import moving_average
 from cascade.training.checkpoint import Tensors, restore, snapshot
 from cascade.training.distributed import world
@@ -35,7 +36,8 @@ class Learner:
     def __init__(self, network: nn.Module, criterion: Loss, plan: Plan) -> None:
         here = world()
         self.criterion, self.plan, self.device = criterion, plan, here.device
-        self.network: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
+        dimensions = max((p.dim() for p in network.parameters()), default=4)
+        self.network: nn.Module = network.to(self.device, memory_format=layout(dimensions))  # type: ignore[call-overload]  # not in the stubs
         torch.backends.cudnn.benchmark = True  # batches are of one size
         self.average: nn.Module = copy.deepcopy(self.network).eval()
         self._together = here.together(self.network)

@@ -43,8 +43,8 @@ def fit(
     """Train a network and return the moving average of its weights, in evaluation mode.
 
     Args:
-        network: Takes float32 `[n, channel, y, x]`, returns logits; in training mode it may return a list of them, the
-            main ones first, and the loss is their mean.
+        network: Takes float32 `[n, channel, y, x]` or `[n, channel, z, y, x]`, returns logits; in training mode it may
+            return a list of them, the main ones first, and the loss is their mean.
         sampler: Where samples come from.
         criterion: Logits and targets to a scalar; must leave NaN targets out, and be made of `totals`.
         plan: How long and how hard.

@@ -29,7 +29,7 @@ class Plan:
         batch: Samples a batch; where several processes train together, each takes its share of every batch.
         learning_rate: Highest rate.
         schedule: How the rate moves, a name of `cascade.training.schedules`.
-        warm_up: Share of the steps in which the rate rises (of the schedule "cosine").
+        warm_up: Share of the steps in which the rate rises (of the schedules "cosine" and "constant").
         weight_decay: Decay of the weights, as AdamW has it.
         l1_lambda: Weight of the sum of absolute weights of convolutions and linear layers; 0 for none.
         clip: Largest L2 norm of the gradients.
@@ -52,7 +52,7 @@ class Plan:
     steps: int = 4000
     batch: int = 8
     learning_rate: float = 2e-3
-    schedule: Literal["cosine", "onecycle"] = "cosine"
+    schedule: Literal["constant", "cosine", "onecycle"] = "cosine"
     warm_up: float = 0.05
     weight_decay: float = 1e-2
     l1_lambda: float = 0.0

@@ -29,6 +29,11 @@ def cosine(done: float, plan: Plan) -> float:
     return 0.01 + 0.99 * _fall(share)
 
 
+def constant(done: float, plan: Plan) -> float:
+    """Linear warm-up, then the same rate to the end: for a training that goes on, whose weights are averaged."""
+    return max(done / plan.warm_up, 0.02) if done < plan.warm_up else 1.0
+
+
 def onecycle(done: float, plan: Plan) -> float:
     """Up by a cosine for a third of the time, and down to nearly nothing; the momentum stays as it is.
 
@@ -39,7 +44,7 @@ def onecycle(done: float, plan: Plan) -> float:
     return END + (1 - END) * _fall((done - RISE) / (1 - RISE))
 
 
-SCHEDULES: Mapping[str, Callable[[float, Plan], float]] = {"cosine": cosine, "onecycle": onecycle}
+SCHEDULES: Mapping[str, Callable[[float, Plan], float]] = {"constant": constant, "cosine": cosine, "onecycle": onecycle}
 
 
 def _fall(share: float) -> float:
