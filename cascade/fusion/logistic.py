@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
 
 Values = NDArray[np.float64]
@@ -39,6 +38,8 @@ def fit_monotone(x: Values, y: Values, ridge: float = 1.0, weight: Values | None
 
     k = x.shape[1]
     bounds = [(None, None)] + [(0.0, None)] * k
+    from scipy.optimize import minimize  # fitting alone needs it
+
     found = minimize(loss, np.zeros(k + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
     return float(found[0]), found[1:] / scale
 
@@ -57,6 +58,8 @@ def platt(odds: Values, y: Values) -> tuple[float, float]:
         p = expit(z)
         value = float(np.logaddexp(0, z).sum() - target @ z)
         return value, np.array([(p - target) @ odds, (p - target).sum()])
+
+    from scipy.optimize import minimize
 
     found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.05, 5.0), (-20.0, 20.0)]).x
     return float(found[0]), float(found[1])

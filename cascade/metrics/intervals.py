@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from cascade.metrics.ranking import Scores, Truth, auc
 
@@ -69,6 +68,8 @@ def auc_with_interval(truth: Truth, score: Scores, seed: int = 0) -> Figure:
 
 def wilson(hits: int, count: int) -> Figure:
     """A share with its interval by Wilson (1927), which holds at 0, at 1 and for few studies; None without any."""
+    from scipy.stats import binomtest  # a quarter of a second and 20 MB, which a run has no use for
+
     if not count:
         return Figure(None)
     interval = binomtest(hits, count).proportion_ci(confidence_level=0.95, method="wilson")

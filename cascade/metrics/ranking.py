@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Truth = NDArray[np.bool_]
 Scores = NDArray[np.float64]
@@ -16,6 +15,8 @@ def auc(truth: Truth, score: Scores) -> float | None:
     By ranks (Mann and Whitney, 1947), in time and memory of a sort. A score that is NaN is ranked wrongly: the figure
     stays one that a training can compare.
     """
+    from scipy.stats import rankdata
+
     positives = int(np.count_nonzero(truth))
     pairs = positives * (len(truth) - positives)
     if not pairs:

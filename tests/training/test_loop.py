@@ -207,7 +207,8 @@ def test_l1_draws_weights_to_nothing_and_leaves_biases_and_norms_alone() -> None
     penalty.backward()
     moved = {name for name, p in net.named_parameters() if p.grad is not None}
     assert moved == {"0.weight", "4.weight"}
-    assert float(penalty.detach()) == pytest.approx(0.1 * sum(float(net.get_parameter(n).abs().sum()) for n in moved))
+    drawn = sum(float(net.get_parameter(name).detach().abs().sum()) for name in moved)
+    assert float(penalty.detach()) == pytest.approx(0.1 * drawn)
 
 
 def test_full_precision_is_full(tmp_path: Path) -> None:
