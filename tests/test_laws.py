@@ -36,7 +36,7 @@ from tests.strategies import LEFT_CLOT, RIGHT_CLOT, chest, cropped, moved, order
 
 STAGES = [name for package in PACKAGES for name in importlib.import_module(package).STAGES]
 NETWORKS = [
-    (next(iter(importlib.import_module(package).STAGES)), name)
+    (next(stage for stage, kind in importlib.import_module(package).STAGES.items() if not kind.networks), name)
     for package in PACKAGES
     for name in importlib.import_module(package).NETWORKS
 ] + [(stage, name) for stage, kind in bundles.stage_classes().items() for name in kind.networks]

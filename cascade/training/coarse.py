@@ -62,7 +62,7 @@ def train_coarse(
         change: How to change them.
         evaluate: What a network is worth; without it the last weights are the best.
         resume: Go on with the run in `out`.
-        watch: Told how it goes.
+        watch: Called with how it goes.
 
     Returns:
         The averaged network, which also lies in `out` as `weights.safetensors`.
@@ -75,7 +75,7 @@ def train_coarse(
     network = build(NETWORKS, net, dict(arguments or {}))
     crops, change = crops or VolumeCrops(), change or VolumeChange()
     sampler = VolumeSampler(cases, CoarseEnsemble(config=stage).preprocess, crops, change)
-    asked = {
+    arguments_of_run = {
         "data": [str(path) for path in cases],
         "validation": [],
         "bundle": None,
@@ -86,7 +86,7 @@ def train_coarse(
         "crops": crops,
         "change": change,
     }
-    run = Run(out, asked, resume=resume, watch=watch)
+    run = Run(out, arguments_of_run, resume=resume, watch=watch)
     refuse_no_room(out, network)
     trained = fit(network, sampler, loss_of(loss), plan, run, evaluate)
     keep(trained, out / "weights.safetensors", net, arguments or {})
