@@ -9,6 +9,8 @@ VENV := .venv
 SEED := 5
 OUT := demo
 SHARED := ../shared
+# COVERAGE=--cov counts it, and fails under the floor of pyproject.toml.
+COVERAGE :=
 BIN := $(VENV)/bin
 # Named after what it was installed from, so that a changed pin installs again and nothing else does.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d ' ' -f 1)
@@ -42,7 +44,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest --cov --durations=20
+	$(BIN)/python -m pytest --durations=20 $(COVERAGE)
 
 check: lint
 	$(BIN)/python -m pytest -x -m "not slow and not data"

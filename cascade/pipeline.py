@@ -21,6 +21,7 @@ from cascade.core.study import Study
 from cascade.core.version import version
 from cascade.fusion import Fusion, FusionParameters
 from cascade.runtime import Choice, choose
+from cascade.writing.formats import check_formats
 
 
 class Cascade:
@@ -206,19 +207,25 @@ def run_studies(
         spent: Seconds that were spent before, such as "loading", for each run.json.
         progress: As in `Cascade.run`.
 
-    Yields:
+    Returns:
         The answers in order, each when it is written.
 
     Raises:
         UsageError: Two studies would share a folder, a folder holds something else, or a format is unknown.
     """
-    for path, folder in folders_of(studies, out).items():
-        try:
-            findings = _run_one(cascade, path, folder, series, formats, spent or {}, progress)
-        except Exception as error:  # whatever befalls a study, the next ones are read
-            yield Answer(path, folder, error=error)
-        else:
-            yield Answer(path, folder, findings)
+    check_formats(formats)
+    folders = folders_of(studies, out)
+
+    def answers() -> Iterator[Answer]:
+        for path, folder in folders.items():
+            try:
+                findings = _run_one(cascade, path, folder, series, formats, spent or {}, progress)
+            except Exception as error:  # whatever befalls a study, the next ones are read
+                yield Answer(path, folder, error=error)
+            else:
+                yield Answer(path, folder, findings)
+
+    return answers()
 
 
 def folders_of(studies: Iterable[Path | str], out: Path | str) -> dict[Path, Path]:
@@ -227,6 +234,8 @@ def folders_of(studies: Iterable[Path | str], out: Path | str) -> dict[Path, Pat
     Raises:
         UsageError: Two studies would share a folder, or a folder holds what is no earlier result.
     """
+    if isinstance(studies, str | Path):
+        raise UsageError("several studies are a list of paths, got one path; write [path]")
     paths, out = [Path(study) for study in studies], Path(out)
     names = [stem(path) for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,7 +26,7 @@ def refuse_unusable(pixel_mm: float, size: int, stride_mm: float) -> None:
     Raises:
         ValueError: A length is none, or the picture is smaller than a network's last layer needs.
     """
-    if not (pixel_mm > 0 and stride_mm >= 0):
+    if not (0 < pixel_mm < math.inf and 0 <= stride_mm < math.inf):
         raise ValueError(f"pixel_mm must be above 0 and stride_mm not negative, got {pixel_mm} and {stride_mm}")
     if size < LEAST_SIZE:
         raise ValueError(f"size must be {LEAST_SIZE} or more, got {size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -41,6 +42,8 @@ class SiameseConfig:
 
     def __post_init__(self) -> None:
         refuse_unusable(self.pixel_mm, self.size, self.stride_mm)
+        if not 0 < self.slice_mm < math.inf:
+            raise ValueError(f"slice_mm must be above 0, got {self.slice_mm}")
 
 
 class Siamese(Learned):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -56,8 +57,10 @@ class LungDetectorConfig:
 
     def __post_init__(self) -> None:
         for name in ("stride_mm", "pixel_mm", "size", "slope"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.margin_mm < math.inf or self.run < 0:
+            raise ValueError(f"margin_mm and run must be from 0 on, got {self.margin_mm} and {self.run}")
         if self.size % 32:
             raise ValueError(f"size must be a multiple of 32, which the network halves to, got {self.size}")
         for name in ("confidence", "iou", "agreement"):

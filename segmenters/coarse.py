@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -44,7 +45,7 @@ class CoarseConfig:
     overlap: int = 24
 
     def __post_init__(self) -> None:
-        if not self.step_mm > 0:
+        if not 0 < self.step_mm < math.inf:
             raise ValueError(f"step_mm must be above 0, got {self.step_mm}")
         if any(side < 8 or side % 8 for side in self.block):
             raise ValueError(f"block must have multiples of 8 for sides, got {list(self.block)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -51,7 +52,7 @@ class EmbolusConfig:
         if not 0 <= self.before <= 1:
             raise ValueError(f"before must be from 0 to 1, got {self.before}")
         for name in ("pixel_mm", "slice_mm", "stride_mm", "slices"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if any(side < 16 or side % 16 for side in self.tile):
             raise ValueError(f"tile must have multiples of 16 for sides, got {list(self.tile)}")

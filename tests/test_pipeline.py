@@ -238,6 +238,21 @@ def test_a_single_study_goes_to_the_folder_itself_with_its_seconds_by_stage(
     assert (told["runtime"], told["device"]) == ("torch", "cpu")
 
 
+def test_an_unknown_format_and_a_path_for_a_list_are_refused_at_the_call(
+    whole: Cascade, files: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="jsn"):
+        run_studies(whole, files, tmp_path / "out", formats=["jsn"])
+    with pytest.raises(UsageError, match="a list of paths"):
+        run_studies(whole, str(files[0]), tmp_path / "out")  # type: ignore[arg-type]  # as a stranger calls it
+
+
+def test_a_cascade_is_not_saved_in_the_place_of_a_file(whole: Cascade, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        whole.save(tmp_path / "file")
+
+
 def test_studies_of_one_name_are_refused_before_the_first_is_read(
     whole: Cascade, files: list[Path], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
@@ -79,6 +80,35 @@ def test_a_process_that_is_forked_after_a_run_answers(runtime: str, bundle: Path
     root = str(Path(__file__).parents[1])
     command = [sys.executable, "-c", FORKED, str(bundle), runtime]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=root, check=False)
+    assert done.stdout == "ANSWERED\n", done.stderr[-2000:]
+
+
+LOADED = """
+import os, signal, sys
+import torch
+from cascade import Cascade
+from tests.test_sharing import study
+
+torch.set_num_threads(2)
+if sys.argv[3] == "used":
+    torch.randn(2000, 2000) @ torch.randn(2000, 2000)  # the program's own use, before it loads a cascade
+cascade = Cascade.load(sys.argv[1], device="cpu", runtime=sys.argv[2])
+child = os.fork()
+if child == 0:
+    signal.alarm(100)
+    cascade(study(0))
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("ANSWERED")
+"""
+
+
+@pytest.mark.parametrize("before", ["not used", "used"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_process_that_is_forked_before_the_first_run_answers(runtime: str, before: str, bundle: Path) -> None:
+    root, environment = str(Path(__file__).parents[1]), {**os.environ, "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", LOADED, str(bundle), runtime, before]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=root, check=False, env=environment)
     assert done.stdout == "ANSWERED\n", done.stderr[-2000:]
 
 

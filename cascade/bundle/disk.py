@@ -14,6 +14,7 @@ from cascade.bundle.weights import read_header, read_plain
 from cascade.core.config import from_json, to_json
 from cascade.core.errors import BundleError
 from cascade.core.files import write_bytes
+from cascade.core.folder import writable
 from cascade.core.registry import nearest
 from cascade.fusion import FusionParameters, Gates
 from cascade.fusion.parameters import sound
@@ -47,9 +48,10 @@ def save(bundle: Bundle, folder: Path | str) -> Bundle:
 
     Raises:
         BundleError: The folder holds something that is no bundle.
+        UsageError: It is a file, or may not be written to.
         OutputError: The disk is full, or the folder may not be written to.
     """
-    folder = Path(folder)
+    folder = writable(Path(folder))
     before: list[str] = []
     if folder.exists():
         if any(folder.iterdir()) and not (folder / "manifest.json").is_file() and any(folder.glob("[!_.]*")):

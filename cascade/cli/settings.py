@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ from cascade.core.config import ConfigError, dotted, from_json, to_json
 from cascade.core.errors import UsageError
 
 T = TypeVar("T")
+
+MOST = float(2**32)
+"""Largest number of a setting, either way."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def from_words(words: Iterable[str]) -> list[Change]:
         if not equals:
             raise UsageError(f"{word!r} is no override; write key=value, such as plan.learning_rate=3e-4")
         value = _read(key, text)
-        if given.get(key, value) != value:
+        if key in given and given[key] != value:
             raise UsageError(f"{key} is given twice, as {given[key]} and as {value}; give it once")
         given[key] = value
     return [Change(key, value) for key, value in given.items()]
@@ -161,6 +166,7 @@ def merged(usual: T, changes: Iterable[Change]) -> T:
         for key, value in _single(usual, change.key, change.value):
             files.pop(key, None)
             files[key] = change.file
+            refuse_beyond(key, value, change.file)
             try:
                 OmegaConf.update(tree, key, value, merge=False)
             except (OmegaConfBaseException, ValueError, LookupError) as error:
@@ -178,8 +184,21 @@ def merged(usual: T, changes: Iterable[Change]) -> T:
             text += f"; write {place}.NAME=VALUE"
         raise UsageError(_in_file(files.get(key, ""), text)) from error
     except UsageError as error:
-        file = next((file for key, file in files.items() if file and key in error.text), "")
+        file = next(
+            (file for key, file in files.items() if file and re.search(rf"{re.escape(key)}\b(?!\.)", error.text)), ""
+        )
         raise UsageError(_in_file(file, error.text), error.code) from error
+
+
+def refuse_beyond(key: str, value: Any, file: str) -> None:
+    """Refuse a number that no setting can be: no count, length or seed is as large.
+
+    Raises:
+        UsageError: The value is one, or holds one.
+    """
+    for number in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value]:
+        if isinstance(number, int | float) and MOST < abs(number) < math.inf:
+            raise UsageError(_in_file(file, f"{key} is {number:g}; numbers of settings go to {MOST:g}"))
 
 
 def _single(usual: Any, key: str, value: Any) -> Iterator[tuple[str, Any]]:

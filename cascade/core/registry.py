@@ -23,7 +23,10 @@ def refuse_shadowed() -> None:
     """
     ours = Path(__file__).resolve().parents[2]
     for name in PACKAGES:
-        found = importlib.util.find_spec(name)
+        try:
+            found = importlib.util.find_spec(name)
+        except ValueError:  # something that is no module of a file bears the name
+            found = None
         place = Path(found.origin).resolve().parent if found is not None and found.origin else None
         if place != ours / name:
             where = "nowhere" if place is None else str(place)

@@ -7,7 +7,8 @@ import os
 import threading
 from types import TracebackType
 
-_torch_ran_in: int | None = None
+_torch_ran_in = os.getpid()
+"""Loading a network runs torch, and so may the program that loads it: a child is one of a process where torch ran."""
 
 
 class ProcessLock:
@@ -37,7 +38,7 @@ def before_torch_runs() -> None:
     """
     global _torch_ran_in
     process = os.getpid()
-    if _torch_ran_in not in (None, process):
+    if _torch_ran_in != process:
         import torch
 
         torch.set_num_threads(1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -203,6 +204,23 @@ def groups(settings: Any) -> Iterator[Any]:
     for one in fields(settings):
         if is_dataclass(value := getattr(settings, one.name)):
             yield from groups(value)
+
+
+def numbers(settings: Any, outer: str = "") -> Iterator[tuple[str, Any]]:
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if is_dataclass(value):
+            yield from numbers(value, f"{outer}{one.name}.")
+        elif isinstance(value, int | float | tuple) and not isinstance(value, bool) and value != ():
+            yield f"{outer}{one.name}", value
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e30])
+@pytest.mark.parametrize("settings", ALL, ids=lambda one: type(one).__name__)
+def test_no_number_of_a_setting_may_be_infinite_or_none(settings: Any, bad: float) -> None:
+    for key, value in numbers(settings):
+        with pytest.raises(UsageError, match=re.escape(key.rpartition(".")[2])):
+            merged(settings, [Change(key, [bad] * len(value) if isinstance(value, tuple) else bad)])
 
 
 @pytest.mark.parametrize("settings", ALL, ids=lambda one: type(one).__name__)
