@@ -27,10 +27,10 @@ MOST_SEEDS = 10_000
 
 @dataclass(frozen=True)
 class _Seeds:
-    """The first of each kind, and the one after the last."""
+    """The first of each kind, and the one after the last; a set may do without studies that have no emboli."""
 
     positive: tuple[int, int]
-    negative: tuple[int, int]
+    negative: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ class FrozenSet:
             PhantomError: A setting is outside its limits.
             ValueError: Seeds or hashes are none, or do not belong together.
         """
-        positive, negative = (_seeds(which, getattr(content.seeds, which)) for which in ("positive", "negative"))
-        if len(positive) != len(negative):
+        positive = _seeds("positive", content.seeds.positive)
+        negative = _seeds("negative", content.seeds.negative) if content.seeds.negative else ()
+        if len(positive) != len(negative) and negative:
             raise ValueError(f"{len(positive)} studies with and {len(negative)} without emboli")
         if both := set(positive) & set(negative):
             raise ValueError(f"seed {min(both)} stands among those with and those without emboli")
@@ -108,7 +109,9 @@ class FrozenSet:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """All of them, positive and negative in turn."""
+        """All of them, positive and negative in turn; the positive ones alone where there are no others."""
+        if not self.negative:
+            return self.positive
         pairs = zip(self.positive, self.negative, strict=True)
         return tuple(seed for pair in pairs for seed in pair)
 

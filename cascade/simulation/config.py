@@ -57,6 +57,8 @@ class Simulation:
         occlusive: Chance that an embolus fills its artery, in arteries of a radius under 5 mm and in wider ones.
         chronic: Chance that an embolus hugs the wall or is a web, as old ones do.
         sheets: Chance that a large embolus is a flat band in a central artery, often across its fork.
+        filled: Chance that all emboli of a study fill lobar, segmental and subsegmental branches whole, through their
+            forks: no blood around them, little or none behind.
         widening: By how much of its radius an artery widens where a clot fills it.
         starved: Chance that little contrast gets past a clot that fills its artery.
         contrast_hu: Pulmonary trunk, HU above 0.
@@ -104,6 +106,7 @@ class Simulation:
     occlusive: tuple[float, float] = (0.75, 0.45)
     chronic: float = 0.12
     sheets: float = 0.35
+    filled: float = 0.0
     widening: Range = (0.0, 0.25)
     starved: float = 0.5
     contrast_hu: Range = (150.0, 600.0)

@@ -24,6 +24,8 @@ TIGHT = 0.6
 """Share of clots in the whole lumen that touch the wall all around."""
 CHRONIC: tuple[Kind, ...] = ("mural", "web")
 """Kinds that old emboli have."""
+BRANCH_MM = (1.6, 6.0)
+"""Radius of the branches that are filled whole: lobar, segmental and the larger subsegmental ones."""
 ROOT_MM = 6.0
 """No clot nearer than this to the root of the tree: what is nearest to the root may be the heart."""
 
@@ -91,9 +93,11 @@ def paint(
     start = np.array([s.start for s in box])
     net = clot.Net.of([dataclasses.replace(p, points=p.points - start) for p in paths], canvas.mm)
     valve = max(net.fork_mm - TRUNK_MM, ROOT_MM)
+    filled = config.filled > 0 and rng.random() < config.filled  # no draw is made where it cannot be
     for volume in volumes(config, rng):
         for _ in range(8):
-            kind, way, seed = _place(paths, float(volume), valve, config, rng)
+            place = _place_filled if filled else _place
+            kind, way, seed = place(paths, float(volume), valve, config, rng)
             radius = float(paths[way].radius[seed])
             widening = rng.uniform(*config.widening) if kind == "occlusive" and rng.random() < TIGHT else 0.0
             reach = _reach(kind, float(volume), radius)
@@ -170,6 +174,16 @@ def _place(
     low, high = (6.5, 14.0) if flat else (radius * 0.8, radius * 1.25)
     way, seed = _seed(paths, low, high, valve_mm, rng)
     return kind, way, seed
+
+
+def _place_filled(
+    paths: list[Path], volume_ml: float, valve_mm: float, config: Simulation, rng: np.random.Generator
+) -> tuple[Kind, int, int]:
+    """The same for a clot that fills a branch whole: a large one lies in a wider branch, none in a main artery."""
+    low, high = BRANCH_MM
+    radius = float(np.clip(3.0 * volume_ml**0.3 * rng.uniform(0.7, 1.2), low, 0.85 * high))
+    way, seed = _seed(paths, radius * 0.8, min(radius * 1.25, high), valve_mm, rng)
+    return "occlusive", way, seed
 
 
 def _seed(paths: list[Path], low: float, high: float, valve_mm: float, rng: np.random.Generator) -> tuple[int, int]:

@@ -22,6 +22,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 def test_a_set_takes_its_seeds_in_turn(tmp_path: Path):
     assert FrozenSet.load(written(tmp_path)).seeds == (0, 10, 1, 11)
+    assert FrozenSet.load(written(tmp_path, seeds={"positive": [0, 2]})).seeds == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_a_set_takes_its_seeds_in_turn(tmp_path: Path):
         ({"name": 5}, "name must be str, got 5"),
         ({"split": None}, "split must be str, got None"),
         ({"seeds": 5}, "seeds must be an object"),
-        ({"seeds": {"positive": [0, 2]}}, "seeds.negative is missing"),
+        ({"seeds": {"negative": [0, 2]}}, "seeds.positive is missing"),
         ({"seeds": {"positive": [0, 2], "negative": [10, 15]}}, "2 studies with and 5 without emboli"),
         ({"seeds": {"positive": [0, 2], "negative": [10, 12, 14]}}, "seeds.negative must have 2 items"),
         ({"seeds": {"positive": [0, 2], "negative": ["a", "b"]}}, r"seeds.negative\[0\] must be int, got 'a'"),
