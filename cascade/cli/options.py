@@ -20,6 +20,8 @@ Device = Annotated[str, arg(aliases=["-d"], metavar="DEVICE")]
 Runtime = Annotated[str, arg(metavar=f"{{{','.join(('auto', *RUNTIMES))}}}")]
 Studies = Positional[Annotated[tuple[Path, ...], arg(metavar="STUDY [STUDY ...]")]]
 Bundle = Annotated[Path | None, arg(metavar="FOLDER")]
+OperatingPoint = Annotated[str | None, arg(metavar="{rule_out,balanced,rule_in}")]
+Without = Annotated[str, arg(metavar="STAGES")]
 Series = Annotated[str | None, arg(metavar="SERIES")]
 
 _WRITES = "; ".join(f"{name} ({one.files})" for name, one in FORMATS.items())

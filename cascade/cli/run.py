@@ -12,10 +12,12 @@ from cascade.cli.options import (
     Bundle,
     Device,
     Formats,
+    OperatingPoint,
     Out,
     Runtime,
     Series,
     Studies,
+    Without,
     existing,
     named,
     output_formats,
@@ -36,6 +38,8 @@ class Run(Command):
         cascade run STUDY -o OUT
         cascade run STUDY -o OUT --series 4 --json
         cascade run A B C -o OUT            (results in OUT/A, OUT/B, OUT/C)
+        cascade run STUDY -o OUT --operating-point rule_out
+        cascade run STUDY -o OUT --without siamese
 
     Attributes:
         study: DICOM folder, NIfTI or NRRD file; several make a batch.
@@ -45,6 +49,10 @@ class Run(Command):
         device: Where the networks run: auto, cpu, gpu or gpu:N.
         bundle: Folder of weights; the shipped ones by default.
         runtime: What runs the networks; the device's fastest by default, torch is the reference.
+        operating_point: Answer positive or negative at this point, and name the lesions that it keeps: rule_out
+            misses least, rule_in has the fewest false positives; by default three answers, with review between.
+        without: Stages to leave out, with commas, such as siamese,lung_filter; the fusion that was fitted for the
+            others answers.
     """
 
     study: Studies
@@ -54,6 +62,8 @@ class Run(Command):
     device: Device = "auto"
     bundle: Bundle = None
     runtime: Runtime = "auto"
+    operating_point: OperatingPoint = None
+    without: Without = ""
     formats: Formats = USUAL_FORMATS
 
     def run(self) -> int:
@@ -68,7 +78,9 @@ class Run(Command):
 
         folders_of(self.study, self.out)  # refused before the networks are loaded
         timings = Timings()
-        cascade = Cascade.load(self.bundle, device=self.device, runtime=named(self.runtime))
+        cascade = Cascade.load(
+            self.bundle, device=self.device, runtime=named(self.runtime), operating_point=self.operating_point
+        ).without(*(name.strip() for name in self.without.split(",") if name.strip()))
         timings("loading", 1, 1)
         bad = 0
         with progress_bar(self) as progress:

@@ -215,6 +215,11 @@ class Quality:
     cut: float | None = None
     noise_hu: float | None = None
 
+    @property
+    def artery_hu(self) -> float | None:
+        """The contrast, where it was measured in arteries."""
+        return self.contrast_hu if self.contrast_source == "arteries" else None
+
 
 @dataclass(frozen=True, eq=False)
 class Findings:
@@ -229,6 +234,8 @@ class Findings:
         arteries: Pulmonary-artery probability 0..255, likewise.
         std: Disagreement of the ensemble's members 0..255, likewise.
         lesions: Sorted by falling probability, then volume; empty means none found.
+        rejected: Candidates that were not sure enough to be lesions, in the same order; their numbers go on, and are
+            in no map.
         exam: The patient's answer.
         quality: Whether the study can be judged.
         warnings: Codes and sentences gathered on the way.
@@ -244,6 +251,7 @@ class Findings:
     arteries: Field | None = None
     std: Field | None = None
     lesions: tuple[Lesion, ...] | None = None
+    rejected: tuple[Lesion, ...] | None = None
     exam: Exam | None = None
     quality: Quality | None = None
     warnings: tuple[Note, ...] = ()

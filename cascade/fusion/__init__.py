@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cascade.fusion.fit import fit, fit_measured, measure
+from cascade.fusion.fit import fit, fit_measured
 from cascade.fusion.gates import Gates
+from cascade.fusion.measured import measure
 from cascade.fusion.parameters import Calibration, FusionParameters, LesionModel, OperatingPoint
 from cascade.fusion.stage import Fusion
 

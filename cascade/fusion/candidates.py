@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from scipy import ndimage
 from cascade.anatomy.morphology import components, largest
 from cascade.core.findings import Field, Findings, Side
 from cascade.core.grid import Box, Grid
+from cascade.core.study import Study
 from cascade.fusion.parameters import LesionModel
 
 Values = NDArray[np.float64]
 
 _FAR_MM = 50.0  # Farther from the arteries than this is far.
+_MOST_CONTRAST = 2.0  # From 200 HU on, a clot cannot be darker than the blood in a way that says more.
 _COARSE_MM = 3.0  # Distances to the arteries are taken on a lattice of about this width.
 
 
@@ -30,12 +33,14 @@ class Candidates:
         box: Where they lie in the study's grid.
         voxels: Counts.
         volume_mm3: Volumes.
+        expected_mm3: Volumes by the voxels' probabilities.
         peak: Highest embolus probability.
         mean: Mean embolus probability.
         artery: Mean artery probability; NaN where unknown.
         in_tree: 1 where the component touches the largest connected tree of arteries and clots; NaN where unknown.
         tree_mm: Distance to that tree; NaN where unknown.
         std: Mean disagreement of the ensemble's members; NaN where unknown.
+        hu: Median HU; NaN where the study is not at hand.
         centroid: Voxels `[n, 3]` (z, y, x) of the grid.
         first: First slice.
         last: Last slice, inclusive.
@@ -45,12 +50,14 @@ class Candidates:
     box: Box
     voxels: NDArray[np.int64]
     volume_mm3: Values
+    expected_mm3: Values
     peak: Values
     mean: Values
     artery: Values
     in_tree: Values
     tree_mm: Values
     std: Values
+    hu: Values
     centroid: Values
     first: NDArray[np.int64]
     last: NDArray[np.int64]
@@ -58,9 +65,21 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.voxels)
 
-    def inputs(self) -> dict[str, Values]:
-        """The lesion model's inputs, each `[n]`; NaN where unknown."""
+    @cached_property
+    def parts(self) -> list[tuple[slice, ...]]:
+        """The part of the box that holds each component, along z, y, x."""
+        return list(ndimage.find_objects(self.labels.astype(np.int32)))
+
+    def inputs(self, blood_hu: float | None = None) -> dict[str, Values]:
+        """The lesion model's inputs, each `[n]`; NaN where unknown.
+
+        Args:
+            blood_hu: Of the pulmonary arteries, where known.
+        """
+        blood = np.nan if blood_hu is None else blood_hu
         return {
+            "expected": np.log1p(self.expected_mm3),
+            "contrast": np.clip((blood - self.hu) / 100, 0, _MOST_CONTRAST),
             "volume": np.log(np.maximum(self.volume_mm3, 1.0)),
             "peak": logit(self.peak, 0.01),
             "mean": logit(self.mean, 0.01),
@@ -77,8 +96,14 @@ def logit(p: NDArray[Any] | float, margin: float = 1e-3) -> Values:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def find(findings: Findings, model: LesionModel) -> Candidates | None:
-    """The components of a study's embolus probability; None where nobody looked for emboli."""
+def find(findings: Findings, model: LesionModel, study: Study | None = None) -> Candidates | None:
+    """The components of a study's embolus probability; None where nobody looked for emboli.
+
+    Args:
+        findings: With embolus probability, and what else the stages say of voxels.
+        model: How sure and how large a component must be.
+        study: For the components' HU.
+    """
     field = findings.embolus
     if field is None:
         return None
@@ -89,7 +114,7 @@ def find(findings: Findings, model: LesionModel) -> Candidates | None:
         labels[inner.slices] = components(mask[inner.slices])[0]
     keep = _kept(labels, field.values, model, findings.grid)
     labels = keep[labels]
-    return _measure(labels, findings, field)
+    return _measure(labels, findings, field, study)
 
 
 def _kept(labels: NDArray[np.uint32], values: NDArray[Any], model: LesionModel, grid: Grid) -> NDArray[np.uint32]:
@@ -107,7 +132,7 @@ def _kept(labels: NDArray[np.uint32], values: NDArray[Any], model: LesionModel, 
     return renumbered
 
 
-def _measure(labels: NDArray[np.uint32], findings: Findings, field: Field) -> Candidates:
+def _measure(labels: NDArray[np.uint32], findings: Findings, field: Field, study: Study | None) -> Candidates:
     grid, count = findings.grid, int(labels.max(initial=0))
     inside = np.flatnonzero(labels)
     number = labels.ravel()[inside].astype(np.int64) - 1
@@ -128,12 +153,14 @@ def _measure(labels: NDArray[np.uint32], findings: Findings, field: Field) -> Ca
         box=field.box,
         voxels=voxels,
         volume_mm3=np.asarray(voxels * grid.voxel_mm3, dtype=np.float64),
+        expected_mm3=np.asarray(np.bincount(number, weights=p, minlength=count) * grid.voxel_mm3, np.float64),
         peak=peak,
         mean=_mean(number, p, voxels),
         artery=_mean_of(findings.arteries, field.box, inside, number, voxels),
         in_tree=in_tree,
         tree_mm=tree_mm,
         std=_mean_of(findings.std, field.box, inside, number, voxels),
+        hu=_median_hu(study, field.box, inside, number, count),
         centroid=centroid,
         first=first,
         last=last,
@@ -150,6 +177,34 @@ def _mean_of(
     if field is None or field.box != box:
         return np.full(len(voxels), np.nan)
     return _mean(number, field.values.ravel()[inside] / 255.0, voxels)
+
+
+def _median_hu(
+    study: Study | None, box: Box, inside: NDArray[np.intp], number: NDArray[np.int64], count: int
+) -> Values:
+    """Of each component's voxels: half of a component may lie at its rim, where blood or lung shine in."""
+    medians = np.full(count, np.nan)
+    if study is None or not count:
+        return medians
+    hu = study.hu[box.slices].ravel()[inside]
+    order = np.lexsort((hu, number))
+    starts = np.searchsorted(number[order], np.arange(count + 1))
+    middle = (starts[:-1] + starts[1:] - 1) // 2
+    return np.asarray(hu[order][middle], dtype=np.float64)
+
+
+def outlined(candidates: Candidates, findings: Findings, share: float) -> Candidates:
+    """The same components with those voxels alone that reach a share of their component's highest probability.
+
+    What is looked for is faint, and so are its edges: a candidate is sought at a low probability, and drawn at one
+    that goes with how sure it is.
+    """
+    field = findings.embolus
+    if field is None or not share or not len(candidates):
+        return candidates
+    least = np.concatenate([[np.inf], share * candidates.peak * 255])
+    labels = np.where(field.values >= least[candidates.labels], candidates.labels, np.uint32(0))
+    return replace(_measure(labels, findings, field, None), hu=candidates.hu)
 
 
 def _tree(labels: NDArray[np.uint32], findings: Findings, field: Field, centroid: Values) -> tuple[Values, Values]:

@@ -6,8 +6,8 @@ cross-validated by patient, calibration and operating points come from those ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,12 @@ from scipy.special import expit
 
 from cascade.core.errors import UsageError
 from cascade.core.findings import Findings
-from cascade.core.study import Study
-from cascade.core.truth import is_positive
-from cascade.fusion.candidates import find, score
+from cascade.fusion.candidates import score
 from cascade.fusion.logistic import Values, fit_monotone, folds, platt
+from cascade.fusion.measured import OUTLINES, Case, Measured, measure
 from cascade.fusion.parameters import (
     LESION_INPUTS,
+    VOXEL_INPUTS,
     Calibration,
     FusionParameters,
     LesionModel,
@@ -30,43 +30,21 @@ from cascade.fusion.stage import exam_inputs
 from cascade.metrics.intervals import Figure, wilson
 from cascade.metrics.lesions import FALSE_POSITIVE_MM3
 
-Case = tuple[Study | None, Findings, Findings]
-"""A study (not needed), the findings after the embolus stage, and the truth."""
-
 LEAST_EXAMS = 5
-SENSITIVITY = 0.95  # what rule_out aims at
-SPECIFICITY = 0.95  # what rule_in aims at
-FALSE_POSITIVES = 0.2
-"""Alarms an exam that may be kept as lesions; what is not kept still counts in the exam's probability."""
-_OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
-_GROW = (0.3, 0.4, 0.5, 0.6, 0.7)
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What an exam gives to the fit; small, so that many exams fit into memory.
-
-    Attributes:
-        findings: Without voxels.
-        positive: Truth.
-        inputs: Of the lesion model, `[n, k]`; empty where there is no candidate, None where nobody looked.
-        volume_mm3: Of the candidates, `[n]`.
-        true: Which candidates are emboli, `[n]`; None where the exam is positive and nobody outlined its emboli.
-        hit_mm3: Volume of embolus in each candidate, `[n]`; None likewise.
-        truth_mm3: Volume of embolus in all.
-    """
-
-    findings: Findings
-    positive: bool
-    inputs: Values | None
-    volume_mm3: Values
-    true: NDArray[np.bool_] | None
-    hit_mm3: Values | None = None
-    truth_mm3: float = 0.0
+SENSITIVITY = 0.9  # what rule_out aims at
+SPECIFICITY = 0.9  # what rule_in aims at
+FALSE_POSITIVES = {"rule_out": 2.0, "balanced": 0.5, "rule_in": 0.1}
+"""False positives an exam that may be kept as lesions at each operating point; what is not kept still counts in the
+exam's probability."""
+USUAL = "balanced"
+"""The operating point whose lesions are named where none is asked for."""
+GROW = (0.2, 0.3, 0.4, 0.5)
+"""Voxel thresholds that candidates are sought at."""
+_MODELS = [LesionModel(grow=grow, seed=0.0) for grow in GROW]
 
 
 def fit(
-    cases: Sequence[Case],
+    cases: Iterable[Case],
     inputs: Sequence[str],
     patients: Sequence[str] | None = None,
     measured_on: str = "validation exams",
@@ -74,76 +52,58 @@ def fit(
     """Fit everything on the given exams.
 
     Args:
-        cases: Read once, one at a time: a sequence that loads from disk will do.
-        inputs: The exam model's; `cascade.bundle.inputs_of` names those that a set of stages gives.
+        cases: Read once, one at a time.
+        inputs: What the exam model may have; `cascade.bundle.inputs_of` names those that a set of stages gives.
         patients: Whose each exam is; None for a patient an exam.
         measured_on: What to say of the exams in the bundle.
 
     Raises:
         UsageError: There are too few exams with or without embolism.
     """
-    models = [replace(LesionModel(), grow=grow, seed=0.0) for grow in _GROW]
-    measured = [[measure(case, model) for model in models] for case in cases]
-    _refuse_few([exam.positive for exam, *_ in measured])
-    tables = list(zip(*measured, strict=True))
-    values = [worth(exams, model, patients) for exams, model in zip(tables, models, strict=True)]
-    # Of thresholds that are as good, the one nearest to one half: a hundredth of Dice is noise.
-    best = min((i for i, value in enumerate(values) if value >= max(values) - 0.01), key=lambda i: abs(_GROW[i] - 0.5))
-    return fit_measured(tables[best], models[best], inputs, patients, measured_on)
+    return fit_measured([measure_all(case) for case in cases], inputs, patients, measured_on)
 
 
-def measure(case: Case, lesions: LesionModel) -> Measured:
-    """What one exam gives, at a grow threshold."""
-    _, findings, truth = case
-    candidates = find(findings, lesions)
-    small = replace(findings, embolus=None, arteries=None, std=None, labels=None, lesions=None, reference=None)
-    if candidates is None:
-        return Measured(small, is_positive(truth), None, np.zeros(0), np.zeros(0, bool))
-    table = candidates.inputs()
-    inputs = np.stack([table[name] for name in LESION_INPUTS], axis=1)
-    if truth.embolus is None and truth.labels is None and is_positive(truth):
-        return Measured(small, True, inputs, candidates.volume_mm3, None)
-    mask = truth.mask() if truth.embolus is not None else truth.lesion_mask() > 0
-    hit = np.bincount(candidates.labels[mask[candidates.box.slices]], minlength=len(candidates) + 1)[1:]
-    true, voxel_mm3 = hit >= np.maximum(_OVERLAP * candidates.voxels, 1), truth.grid.voxel_mm3
-    volume = float(np.count_nonzero(mask) * voxel_mm3)
-    return Measured(
-        small, is_positive(truth), inputs, candidates.volume_mm3, true, np.asarray(hit * voxel_mm3, np.float64), volume
-    )
+def measure_all(case: Case) -> list[Measured]:
+    """What one exam gives at each voxel threshold of `GROW`."""
+    return [measure(case, model) for model in _MODELS]
 
 
 def fit_measured(
-    exams: Sequence[Measured],
-    lesions: LesionModel,
+    exams: Sequence[Sequence[Measured]],
     inputs: Sequence[str],
     patients: Sequence[str] | None = None,
     measured_on: str = "validation exams",
 ) -> FusionParameters:
-    """Fit on exams that were measured before; another subset of inputs needs no second look at the voxels."""
-    _refuse_few([exam.positive for exam in exams])
-    y = np.array([exam.positive for exam in exams], dtype=np.float64)
+    """Fit on exams that `measure_all` measured; another subset of inputs needs no second look at the voxels.
+
+    An input that a stage's slices give stays only where it is worth something beside what the voxels say; where
+    nothing is left that tells exams apart, the fusion has no inputs, and abstains.
+    """
+    y = np.array([exam[0].positive for exam in exams], dtype=np.float64)
+    refuse_few(y)
     if not inputs:
         raise UsageError("the fusion has no input: no stage scores slices or voxels", "E_NO_INPUT")
     fold = folds([bool(v) for v in y], patients)
+    chosen, lesions = [exam[0] for exam in exams], LesionModel()
     unseen: Sequence[Values | None] = [None] * len(exams)
     if "lesion" in inputs:
-        unseen = known = _unseen(exams, lesions, fold)
-        lesions = _fit_lesions(exams, lesions)
-        lesions = replace(lesions, threshold=kept_from(exams, known))
-    x = np.array([_exam_row(exam, odds, inputs) for exam, odds in zip(exams, unseen, strict=True)])
-    baselines = _baselines(x[y == 0])
-    odds = np.zeros(len(exams))
-    for k in np.unique(fold):
-        intercept, weights = fit_monotone(x[fold != k] - baselines, y[fold != k])
-        odds[fold == k] = intercept + np.nan_to_num(x[fold == k] - baselines) @ weights
+        chosen, lesions, unseen = fit_lesions(exams, fold)
+    x = np.array([_exam_row(exam, odds, inputs) for exam, odds in zip(chosen, unseen, strict=True)])
+    x = x - _baselines(x[y == 0])
+    kept = earned(x, y, fold, inputs)
+    baselines = _baselines(np.array([_exam_row(e, o, kept) for e, o in zip(chosen, unseen, strict=True)])[y == 0])
+    x = x[:, [list(inputs).index(name) for name in kept]]
+    odds = _unseen_exams(x, y, fold)
     slope, offset = platt(odds, y)
     probability = expit(slope * odds + offset)
-    intercept, weights = fit_monotone(x - baselines, y)
+    intercept, weights = fit_monotone(x, y)
     note = f"{measured_on}: {int(y.sum())} with, {int(len(y) - y.sum())} without embolism, cross-validated by patient"
+    if not weights.any():
+        return FusionParameters(lesions=lesions, fitted_on=note)
     return FusionParameters(
-        inputs=tuple(inputs),
-        coefficients={name: round(float(w), 6) for name, w in zip(inputs, weights, strict=True)},
-        baselines={name: round(float(b), 6) for name, b in zip(inputs, baselines, strict=True)},
+        inputs=tuple(kept),
+        coefficients={name: round(float(w), 6) for name, w in zip(kept, weights, strict=True)},
+        baselines={name: round(float(b), 6) for name, b in zip(kept, baselines, strict=True)},
         intercept=round(intercept, 6),
         calibration=Calibration(round(slope, 6), round(offset, 6)),
         lesions=lesions,
@@ -152,8 +112,41 @@ def fit_measured(
     )
 
 
+def earned(x: Values, y: Values, fold: NDArray[np.int64], inputs: Sequence[str]) -> list[str]:
+    """The inputs that stay: what voxels say, and each stage's slices that are worth something beside that.
+
+    Worth something: the log loss of the exams, cross-validated, is lower with it, and the 95 % interval of the paired
+    difference leaves out zero.
+    """
+    names = list(inputs)
+    always = [name for name in names if name in VOXEL_INPUTS]
+    without = _losses(x, y, fold, [names.index(name) for name in always])
+    kept = set(always)
+    for name in names:
+        if name not in always:
+            gain = without - _losses(x, y, fold, [names.index(n) for n in (*always, name)])
+            if gain.mean() > 1.96 * gain.std(ddof=1) / np.sqrt(len(gain)):
+                kept.add(name)
+    return [name for name in names if name in kept]
+
+
+def _losses(x: Values, y: Values, fold: NDArray[np.int64], columns: Sequence[int]) -> Values:
+    """Log loss of each exam by a model that was fitted on other patients' exams."""
+    odds = _unseen_exams(x[:, columns], y, fold)
+    return np.asarray(np.logaddexp(0, np.where(y > 0.5, -odds, odds)))
+
+
+def _unseen_exams(x: Values, y: Values, fold: NDArray[np.int64]) -> Values:
+    """Log-odds of each exam by a model that was fitted on other patients' exams."""
+    odds = np.zeros(len(y))
+    for k in np.unique(fold):
+        intercept, weights = fit_monotone(x[fold != k], y[fold != k])
+        odds[fold == k] = intercept + np.nan_to_num(x[fold == k]) @ weights
+    return odds
+
+
 def operating_points(probability: Values, y: Values, measured_on: str) -> dict[str, OperatingPoint]:
-    """`rule_out` keeps 95 % sensitivity, `rule_in` 95 % specificity, `balanced` has the best sum of both.
+    """`rule_out` keeps 90 % sensitivity, `rule_in` 90 % specificity, `balanced` has the best sum of both.
 
     Where the exams are so well parted that the two would cross, they change places: what lies between them was
     not seen in validation, and is for review.
@@ -202,44 +195,73 @@ def _rounded(share: Figure) -> tuple[float, float]:
     return round(low, 4), round(high, 4)
 
 
-def _refuse_few(positive: Sequence[bool]) -> None:
+def refuse_few(y: Values) -> None:
     """Refuse exams that are too few to fit on.
 
     Raises:
         UsageError: They are.
     """
-    if min(sum(positive), len(positive) - sum(positive)) < LEAST_EXAMS:
+    positive, negative = int((y > 0.5).sum()), int((y <= 0.5).sum())
+    if min(positive, negative) < LEAST_EXAMS:
         raise UsageError(
             f"the fusion needs at least {LEAST_EXAMS} exams with and {LEAST_EXAMS} without embolism, "
-            f"got {sum(positive)} and {len(positive) - sum(positive)}; add validation studies",
+            f"got {positive} and {negative}; add validation studies",
             "E_TOO_FEW_EXAMS",
         )
 
 
-def worth(exams: Sequence[Measured], lesions: LesionModel, patients: Sequence[str] | None) -> float:
-    """What a voxel threshold is worth: mean Dice, over exams with emboli, of the lesions that would be kept.
+def fit_lesions(
+    exams: Sequence[Sequence[Measured]], fold: NDArray[np.int64]
+) -> tuple[list[Measured], LesionModel, list[Values]]:
+    """The voxel threshold and the outline with the best Dice of what is kept, and the model of lesions there.
 
-    Cross-validated by patient; 0 where no embolus is outlined.
+    Returns:
+        The exams as measured at that threshold; the model; log-odds of each exam's candidates by models that were
+        fitted on other patients' exams.
     """
-    unseen = _unseen(exams, lesions, folds([exam.positive for exam in exams], patients))
-    least = kept_from(exams, unseen)
+    tables = [list(exams_there) for exams_there in zip(*exams, strict=True)]
+    unseen = [unseen_odds(table, model, fold) for table, model in zip(tables, _MODELS, strict=True)]
+    worths = {
+        (i, k): worth(table, odds, k)
+        for i, (table, odds) in enumerate(zip(tables, unseen, strict=True))
+        for k in range(len(OUTLINES))
+    }
+    # Of those that are as good, the lowest threshold: a hundredth of Dice is noise, and what is found counts more.
+    i, k = min(key for key, value in worths.items() if value >= max(worths.values()) - 0.01)
+    model = replace(fitted_lesions(tables[i], _MODELS[i]), outline=OUTLINES[k])
+    kept = {name: kept_from(tables[i], unseen[i], most, k) for name, most in FALSE_POSITIVES.items()}
+    return tables[i], replace(model, threshold=kept[USUAL], thresholds=kept), unseen[i]
+
+
+def worth(exams: Sequence[Measured], odds: Sequence[Values], outline: int) -> float:
+    """Mean Dice, over exams with emboli, of the lesions that would be kept; 0 where no embolus is outlined.
+
+    Args:
+        exams: Measured at one voxel threshold.
+        odds: Log-odds of each exam's candidates, by models that had not seen the exam.
+        outline: Index of `OUTLINES`.
+    """
+    least = kept_from(exams, odds, FALSE_POSITIVES[USUAL], outline)
     dice = []
-    for exam, odds in zip(exams, unseen, strict=True):
+    for exam, some in zip(exams, odds, strict=True):
         if exam.hit_mm3 is not None and exam.truth_mm3:
-            kept = expit(odds) >= least
-            dice.append(2 * exam.hit_mm3[kept].sum() / (exam.volume_mm3[kept].sum() + exam.truth_mm3))
+            kept = expit(some) >= least
+            hit, drawn = exam.hit_mm3[kept, outline].sum(), exam.drawn_mm3[kept, outline].sum()
+            dice.append(2 * hit / (drawn + exam.truth_mm3))
     return float(np.mean(dice)) if dice else 0.0
 
 
-def kept_from(exams: Sequence[Measured], odds: Sequence[Values]) -> float:
-    """The lowest probability at which no more than `FALSE_POSITIVES` an exam are kept.
+def kept_from(exams: Sequence[Measured], odds: Sequence[Values], most: float, outline: int = 0) -> float:
+    """The lowest probability at which no more than so many false lesions an exam are kept.
 
     Args:
         exams: Measured at one voxel threshold; those whose emboli nobody outlined have no say.
         odds: Log-odds of each exam's candidates.
+        most: False positives an exam.
+        outline: Index of `OUTLINES`: what is drawn smaller than `FALSE_POSITIVE_MM3` is none.
     """
     known = [
-        (some, ~exam.true & (exam.volume_mm3 >= FALSE_POSITIVE_MM3))
+        (some, ~exam.true & (exam.drawn_mm3[:, outline] >= FALSE_POSITIVE_MM3))
         for some, exam in zip(odds, exams, strict=True)
         if exam.true is not None
     ]
@@ -249,20 +271,21 @@ def kept_from(exams: Sequence[Measured], odds: Sequence[Values]) -> float:
         return LesionModel().threshold
     cuts = _cuts(p)
     false_positives = np.array([np.count_nonzero(false & (p >= cut)) for cut in cuts])
-    return round(float(cuts[false_positives <= FALSE_POSITIVES * len(known)].min()), 6)
+    return round(float(cuts[false_positives <= most * len(known)].min()), 6)
 
 
-def _unseen(exams: Sequence[Measured], lesions: LesionModel, fold: NDArray[np.int64]) -> list[Values]:
+def unseen_odds(exams: Sequence[Measured], lesions: LesionModel, fold: NDArray[np.int64]) -> list[Values]:
     """Log-odds of each exam's candidates, by a lesion model that was fitted on other patients' exams."""
     unseen = [np.zeros(0)] * len(exams)
     for k in np.unique(fold):
-        model = _fit_lesions([exam for exam, f in zip(exams, fold, strict=True) if f != k], lesions)
+        model = fitted_lesions([exam for exam, f in zip(exams, fold, strict=True) if f != k], lesions)
         for i in np.flatnonzero(fold == k).tolist():
             unseen[i] = _odds(model, exams[i])
     return unseen
 
 
-def _fit_lesions(exams: Sequence[Measured], lesions: LesionModel) -> LesionModel:
+def fitted_lesions(exams: Sequence[Measured], lesions: LesionModel) -> LesionModel:
+    """The model of lesions on exams whose candidates are known to be emboli or not."""
     found = [(exam.inputs, exam.true) for exam in exams if exam.inputs is not None and exam.true is not None]
     if not any(len(true) for _, true in found):
         return lesions
@@ -287,7 +310,8 @@ def _odds(model: LesionModel, exam: Measured) -> Values:
 
 
 def _exam_row(exam: Measured, odds: Values | None, inputs: Sequence[str]) -> list[float]:
-    row = exam_inputs(FusionParameters(), exam.findings, None if exam.inputs is None else odds, exam.volume_mm3)
+    known = None if exam.inputs is None else odds
+    row = exam_inputs(FusionParameters(), exam.findings, known, exam.expected_mm3)
     return [row.get(name, float("nan")) for name in inputs]
 
 

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 
 from cascade.core.registry import nearest
 
-LESION_INPUTS = ("volume", "peak", "mean", "artery", "in_tree", "near_tree", "agreement")
-"""Inputs of the lesion model; each is turned so that more of it speaks for an embolus."""
+LESION_INPUTS = ("expected", "peak", "agreement", "contrast")
+"""What the lesion model is fitted on: log volume by the voxels' probabilities, log-odds of the surest voxel, how
+little the ensemble's members differ, and how much darker than the blood of the arteries a candidate is. Each is turned
+so that more of it speaks for an embolus."""
+
+KNOWN_INPUTS = (*LESION_INPUTS, "volume", "mean", "artery", "in_tree", "near_tree")
+"""Those, and what earlier bundles' models read."""
 
 VOXEL_INPUTS = {
     "lesion": "the strongest lesion",
@@ -51,6 +56,8 @@ class LesionModel:
         coefficients: Log-odds a unit of each input; never negative.
         baselines: Mean of each input over the components it was fitted on; taken where an input is unknown.
         threshold: Components from this probability on are lesions.
+        thresholds: The same by operating point, where one is asked for; `threshold` where it is not among them.
+        outline: Share of a component's highest probability from which on its voxels are the lesion's; 0 for all.
         margin_mm: How far around a lesion its artery is looked at, for the lesion's place.
     """
 
@@ -61,7 +68,13 @@ class LesionModel:
     coefficients: Mapping[str, float] = field(default_factory=dict)
     baselines: Mapping[str, float] = field(default_factory=dict)
     threshold: float = 0.5
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    outline: float = 0.0
     margin_mm: float = 12.0
+
+    def kept_from(self, operating_point: str | None) -> float:
+        """The probability from which on components are lesions at an operating point; None for the usual one."""
+        return self.thresholds.get(operating_point or "", self.threshold)
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,8 @@ def sound(fusion: FusionParameters, scoring: Collection[str]) -> FusionParameter
     """
     for kind, names, known in (
         ("inputs", (*fusion.inputs, *fusion.coefficients), (*VOXEL_INPUTS, *scoring)),
-        ("lesions.coefficients", fusion.lesions.coefficients, LESION_INPUTS),
+        ("lesions.coefficients", fusion.lesions.coefficients, KNOWN_INPUTS),
+        ("lesions.thresholds", fusion.lesions.thresholds, POINTS),
     ):
         for name in names:
             if name not in known:
@@ -131,6 +145,8 @@ def sound(fusion: FusionParameters, scoring: Collection[str]) -> FusionParameter
     rising = [points[name].threshold for name in ("rule_out", "rule_in") if name in points]
     if not all(0 <= point.threshold <= 1 for point in points.values()) or rising != sorted(rising):
         raise ValueError("fusion.operating_points must be probabilities, rule_out at most rule_in")
+    if not 0 <= fusion.lesions.outline <= 1:
+        raise ValueError(f"fusion.lesions.outline must be from 0 to 1, got {fusion.lesions.outline:g}")
     if fusion.no_lesion >= 0:
         raise ValueError(f"fusion.no_lesion must be below 0, got {fusion.no_lesion:g}")
     for name, length in (("top_mm", fusion.top_mm), ("lesions.margin_mm", fusion.lesions.margin_mm)):

@@ -12,12 +12,12 @@ from scipy import ndimage
 from scipy.special import expit
 
 from cascade.core.errors import UsageError
-from cascade.core.findings import Contribution, Decision, Exam, Field, Findings, Lesion, place_of
+from cascade.core.findings import Contribution, Decision, Exam, Field, Findings, Lesion, Quality, place_of
 from cascade.core.grid import Box
 from cascade.core.progress import Progress
 from cascade.core.registry import nearest
 from cascade.core.study import Note, Study
-from cascade.fusion.candidates import Candidates, Values, find, logit, score, side_of
+from cascade.fusion.candidates import Candidates, Values, find, logit, outlined, score, side_of
 from cascade.fusion.gates import Gates, judge
 from cascade.fusion.parameters import POINTS, VOXEL_INPUTS, FusionParameters, LesionModel
 
@@ -53,9 +53,9 @@ class Fusion:
     def __call__(self, study: Study, findings: Findings, progress: Progress | None = None) -> Findings:
         """Judge the study, name the lesions, answer for the exam."""
         verdict = judge(study, findings, self.gates)
-        candidates = find(findings, self.parameters.lesions)
-        odds = _odds(self.parameters, candidates)
-        findings = _with_lesions(findings, candidates, odds, self.parameters.lesions)
+        candidates = find(findings, self.parameters.lesions, study)
+        odds = _odds(self.parameters, candidates, verdict.quality)
+        findings = _with_lesions(findings, candidates, odds, self.parameters.lesions, self.operating_point)
         # What the reader remarked with the same code, the gate says with its consequence.
         said = {note.code for note in verdict.warnings}
         warnings = tuple(note for note in findings.warnings if note.code not in said) + verdict.warnings
@@ -66,14 +66,14 @@ class Fusion:
             warnings += (note,)
             exam = Exam("abstain", reason=f"{note.code}: {note.text}.")
         else:
-            exam = self._exam(findings, odds, np.zeros(0) if candidates is None else candidates.volume_mm3)
+            exam = self._exam(findings, odds, np.zeros(0) if candidates is None else candidates.expected_mm3)
         if progress is not None:
             progress(self.name, 1, 1)
         return replace(findings, exam=exam, quality=verdict.quality, warnings=warnings)
 
-    def _exam(self, findings: Findings, odds: Values | None, volume_mm3: Values) -> Exam:
+    def _exam(self, findings: Findings, odds: Values | None, expected_mm3: Values) -> Exam:
         parameters = self.parameters
-        values = exam_inputs(parameters, findings, odds, volume_mm3)
+        values = exam_inputs(parameters, findings, odds, expected_mm3)
         probability, contributions = answer(parameters, values)
         points = parameters.operating_points
         if self.operating_point is not None:
@@ -89,7 +89,7 @@ class Fusion:
 
 
 def exam_inputs(
-    parameters: FusionParameters, findings: Findings, odds: Values | None, volume_mm3: Values
+    parameters: FusionParameters, findings: Findings, odds: Values | None, expected_mm3: Values
 ) -> dict[str, float]:
     """The exam model's inputs as far as they are known: what voxels give, and each scoring stage's by its name.
 
@@ -99,13 +99,13 @@ def exam_inputs(
         parameters: What stands for no candidate, and how much of the patient the highest slices are.
         findings: With slice scores.
         odds: Log-odds of the candidates `[n]`; None where nobody looked.
-        volume_mm3: Their volumes `[n]`.
+        expected_mm3: Their volumes by the voxels' probabilities `[n]`.
     """
     values: dict[str, float] = {}
     if odds is not None:
         none = parameters.no_lesion
         values["lesion"] = float(np.clip(odds.max(initial=none), none, -none))
-        values["volume"] = float(np.log1p((volume_mm3 * expit(odds)).sum()))
+        values["volume"] = float(np.log1p((expected_mm3 * expit(odds)).sum()))
     if findings.slices is not None:
         for name, scores in findings.slices.pe.items():
             values[name] = _top(scores, findings.grid.spacing[0], parameters.top_mm)
@@ -131,34 +131,36 @@ def answer(parameters: FusionParameters, values: Mapping[str, float]) -> tuple[f
     return round(float(expit(total)), 6), tuple(contributions)
 
 
-def _odds(parameters: FusionParameters, candidates: Candidates | None) -> Values | None:
+def _odds(parameters: FusionParameters, candidates: Candidates | None, quality: Quality) -> Values | None:
     if candidates is None:
         return None
     model = parameters.lesions
     if not model.coefficients:
         # Unfitted: a component is as sure as its surest voxel.
         return logit(candidates.peak)
-    return score(model, candidates.inputs(), len(candidates))
+    return score(model, candidates.inputs(quality.artery_hu), len(candidates))
 
 
 def _with_lesions(
-    findings: Findings, candidates: Candidates | None, odds: Values | None, model: LesionModel
+    findings: Findings, candidates: Candidates | None, odds: Values | None, model: LesionModel, point: str | None
 ) -> Findings:
+    """With every candidate: as a lesion where it is sure enough for the operating point, else as a rejected one."""
     if candidates is None or odds is None:
-        return replace(findings, lesions=None, labels=None)
+        return replace(findings, lesions=None, labels=None, rejected=None)
+    drawn = outlined(candidates, findings, model.outline)
     probability = np.round(expit(odds), 6)
-    kept = np.flatnonzero(probability >= model.threshold)
     # By probability, then volume; the place decides what is left, so that the order is always the same one.
-    kept = kept[np.lexsort((candidates.first[kept], -candidates.volume_mm3[kept], -probability[kept]))]
+    order = np.lexsort((drawn.first, -drawn.volume_mm3, -probability))
+    count = int(np.count_nonzero(probability >= model.kept_from(point)))
     renumber: NDArray[np.unsignedinteger[Any]]
-    renumber = np.zeros(len(candidates) + 1, np.uint8 if len(kept) < 256 else np.uint16)
-    renumber[kept + 1] = np.arange(1, len(kept) + 1)
-    labels = Field(np.asarray(renumber[candidates.labels]), candidates.box)
-    lesions = tuple(
-        _lesion(findings, candidates, int(i), n, float(probability[i]), model.margin_mm)
-        for n, i in enumerate(kept, start=1)
+    renumber = np.zeros(len(drawn) + 1, np.uint8 if count < 256 else np.uint16)
+    renumber[order[:count] + 1] = np.arange(1, count + 1)
+    labels = Field(np.asarray(renumber[drawn.labels]), drawn.box)
+    every = tuple(
+        _lesion(findings, drawn, int(i), n, float(probability[i]), model.margin_mm)
+        for n, i in enumerate(order, start=1)
     )
-    return replace(findings, lesions=lesions, labels=labels)
+    return replace(findings, lesions=every[:count], labels=labels, rejected=every[count:])
 
 
 def _lesion(
@@ -190,16 +192,14 @@ def _place(findings: Findings, candidates: Candidates, i: int, margin_mm: float)
     """
     if findings.arteries is None or findings.arteries.box != candidates.box:
         return None
-    mine = candidates.labels == i + 1
-    around = Box.around(mine)
-    if around is None:
-        return None
+    z, y, x = candidates.parts[i]
+    around = Box(z.start, z.stop, y.start, y.stop, x.start, x.stop)
     margin = tuple(int(np.ceil(margin_mm / s)) for s in findings.grid.spacing)
-    part = around.grow((margin[0], margin[1], margin[2]), mine.shape).slices
+    part = around.grow((margin[0], margin[1], margin[2]), candidates.box.shape).slices
     lumen = np.pad((findings.arteries.values[part] >= 128) | (candidates.labels[part] > 0), 1)
     inside = ndimage.distance_transform_edt(lumen, sampling=findings.grid.spacing)[1:-1, 1:-1, 1:-1]
     # From the middle of the outermost voxel the wall is half a voxel further.
-    return place_of(float(inside[mine[part]].max()) - findings.grid.spacing[1] / 2)
+    return place_of(float(inside[candidates.labels[part] == i + 1].max()) - findings.grid.spacing[1] / 2)
 
 
 def _known(value: Any) -> float | None:

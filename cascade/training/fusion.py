@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from cascade.bundle import Bundle, inputs_of, save, subset_name
+from cascade.bundle import Bundle, inputs_of, save, stage_classes, subset_name
 from cascade.core.findings import Findings
+from cascade.core.stage import Learned
 from cascade.core.study import Study
 from cascade.datasets import open_cases
-from cascade.fusion import FusionParameters, LesionModel, fit
-from cascade.fusion.fit import fit_measured, is_judged, measure
+from cascade.fusion import FusionParameters, fit_measured
+from cascade.fusion.fit import is_judged, measure_all
+from cascade.fusion.measured import Measured
 from cascade.runtime import choose
-from cascade.writing import load_findings
-from cascade.writing import save as save_findings
 
-STORED = ("json", "nifti", "probability")
 Told = Callable[[str, int, int], None]
 
 
-class Exams(Sequence[tuple[Study | None, Findings, Findings]]):
-    """Findings and truths, kept on disk: a few hundred megabytes each would not fit into memory together.
+@dataclass(frozen=True, eq=False)
+class ExamSeen:
+    """What the stages said of one exam, small.
 
-    Args:
-        folder: To keep them in.
+    Attributes:
+        patient: Whose it is.
+        by_voxels: What the exam gives to the fit (at each voxel threshold), by the stages that scored its voxels.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.patients: list[str] = []
-
-    def add(self, findings: Findings, truth: Findings, patient: str) -> None:
-        """Keep one exam."""
-        for name, one in (("found", findings), ("truth", truth)):
-            save_findings(one, self.folder / f"{len(self)}" / name, STORED)
-        self.patients.append(patient)
-
-    def __len__(self) -> int:
-        return len(self.patients)
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # never sliced
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        folder = self.folder / f"{index}"
-        return None, load_findings(folder / "found"), load_findings(folder / "truth")
+    patient: str
+    by_voxels: Mapping[tuple[str, ...], list[Measured]]
 
 
 def train_fusion(
@@ -61,7 +45,7 @@ def train_fusion(
 ) -> Bundle:
     """Fit coefficients, calibration and operating points.
 
-    The stages answer each exam once, all of them together; a subset is fitted on what its stages said then.
+    Stages that score slices answer each exam once, those that score voxels once in each combination of them.
 
     Args:
         data: Folders of validation exams, of patients that no network learned from; those of which nobody says whether
@@ -81,33 +65,51 @@ def train_fusion(
     """
     choice = choose(device, runtime)
     stages = bundle.open(choice.runtime, choice.device)
-    with tempfile.TemporaryDirectory(prefix="cascade-fusion-") as folder:
-        exams = Exams(Path(folder))
-        for case in (case for root in data for case in open_cases(root, dataset)):
-            if not is_judged(case.truth):
-                continue
-            findings = Findings(case.study.grid)
-            for stage in stages:
-                findings = stage(case.study, findings)
-            exams.add(findings, case.truth, case.patient)
+    seen: list[ExamSeen] = []
+    for case in (case for root in data for case in open_cases(root, dataset)):
+        if is_judged(case.truth):
+            seen.append(exam_seen(stages, case.study, case.truth, case.patient))
             if told is not None:
-                told("exams", len(exams), len(exams))
-        named = f"{', '.join(root.resolve().name for root in data)}"
-        fitted = fit_subsets(exams, bundle.names, named)
-    return save(bundle.with_fusion(fitted), out)
+                told("exams", len(seen), len(seen))
+    named = f"{', '.join(root.resolve().name for root in data)}"
+    return save(bundle.with_fusion(fit_subsets(seen, bundle.names, named)), out)
 
 
-def fit_subsets(exams: Exams, stages: Sequence[str], measured_on: str) -> dict[str, FusionParameters]:
-    """Fusions by subset name, for every subset of the stages that scores slices or voxels."""
-    whole = fit(exams, inputs_of(stages), exams.patients, measured_on)
-    lesions = replace(LesionModel(), grow=whole.lesions.grow, seed=whole.lesions.seed)
-    measured = [measure(exam, lesions) for exam in exams]
-    fitted = {subset_name(stages): whole}
-    for subset in subsets(stages):
-        inputs = inputs_of(subset)
-        # Without a stage that scores voxels there are no candidates to look at.
-        seen = measured if "lesion" in inputs else [replace(m, inputs=None) for m in measured]
-        fitted[subset_name(subset)] = fit_measured(seen, lesions, inputs, exams.patients, measured_on)
+def exam_seen(stages: Sequence[Learned], study: Study, truth: Findings, patient: str) -> ExamSeen:
+    """Let the stages look at an exam: those that score voxels in every combination, all others once."""
+    findings = Findings(study.grid)
+    voxels = [stage for stage in stages if scores_voxels(stage.name)]
+    for stage in stages:
+        if stage not in voxels:
+            findings = stage(study, findings)
+    by_voxels: dict[tuple[str, ...], list[Measured]] = {(): measure_all((study, findings, truth))}
+    for count in range(1, len(voxels) + 1):
+        for some in combinations(voxels, count):
+            answer = findings
+            for stage in some:
+                answer = stage(study, answer)
+            by_voxels[tuple(stage.name for stage in some)] = measure_all((study, answer, truth))
+    return ExamSeen(patient, by_voxels)
+
+
+def scores_voxels(stage: str) -> bool:
+    """Whether a learned stage says which voxels are embolus."""
+    return stage_classes()[stage].scores == "voxels"
+
+
+def fit_subsets(seen: Sequence[ExamSeen], stages: Sequence[str], measured_on: str) -> dict[str, FusionParameters]:
+    """Fusions by subset name, for every subset of the stages that scores slices or voxels.
+
+    A subset that cannot tell exams apart has none, and abstains.
+    """
+    patients = [exam.patient for exam in seen]
+    fitted = {}
+    for subset in (tuple(stages), *subsets(stages)):
+        voxels = tuple(name for name in subset if scores_voxels(name))
+        exams = [exam.by_voxels[voxels] for exam in seen]
+        one = fit_measured(exams, inputs_of(subset), patients, measured_on)
+        if one.fitted or len(subset) == len(stages):
+            fitted[subset_name(subset)] = one
     return fitted
 
 

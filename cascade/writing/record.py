@@ -41,11 +41,13 @@ def rounded(findings: Findings) -> Findings:
         pe = {name: _round_array(scores) for name, scores in slices.pe.items()}
         slices = Slices(_round_array(slices.lung), pe)
     if lesions is not None:
-        lesions = tuple(sorted(map(_round_lesion, lesions), key=lambda v: (-v.probability, -v.volume_mm3, v.number)))
+        lesions = _rounded_lesions(lesions)
+    rejected = None if findings.rejected is None else _rounded_lesions(findings.rejected)
     if quality is not None:
         quality = Quality(**{k: _round(v) if isinstance(v, float) else v for k, v in asdict(quality).items()})
     provenance = {key: value for key, value in findings.provenance.items() if value is not None}
-    return replace(findings, exam=exam, slices=slices, lesions=lesions, quality=quality, provenance=provenance)
+    findings = replace(findings, exam=exam, slices=slices, quality=quality, provenance=provenance)
+    return replace(findings, lesions=lesions, rejected=rejected)
 
 
 def to_record(findings: Findings, stored: Sequence[str]) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def to_record(findings: Findings, stored: Sequence[str]) -> dict[str, Any]:
         "lungs": None if findings.lungs is None else _lungs_record(findings.lungs),
         "slices": None if findings.slices is None else slice_rows(findings),
         "lesions": None if findings.lesions is None else [_lesion_record(v) for v in findings.lesions],
+        "rejected": None if findings.rejected is None else [_lesion_record(v) for v in findings.rejected],
         "warnings": [asdict(note) for note in findings.warnings],
         "bundle": top["bundle"],
         "version": top["version"],
@@ -87,6 +90,7 @@ def from_record(record: Mapping[str, Any], maps: Mapping[str, Field]) -> Finding
     grid = grid_of(record)
     top = {name: record["study"][key] for key, name in _STUDY.items()} | {key: record[key] for key in _TOP}
     quality, exam, lungs, lesions = (record[k] for k in ("quality", "exam", "lungs", "lesions"))
+    rejected = record.get("rejected")
     if exam is not None:
         exam = Exam(**{**exam, "contributions": tuple(Contribution(**c) for c in exam["contributions"])})
     return Findings(
@@ -94,6 +98,7 @@ def from_record(record: Mapping[str, Any], maps: Mapping[str, Field]) -> Finding
         lungs=None if lungs is None else _lungs_of(lungs, grid.shape[0]),
         slices=None if record["slices"] is None else _slices_of(record["slices"], grid),
         lesions=None if lesions is None else tuple(_lesion_of(v) for v in lesions),
+        rejected=None if rejected is None else tuple(_lesion_of(v) for v in rejected),
         exam=exam,
         quality=None if quality is None else Quality(**{k: v for k, v in quality.items() if k != "coverage"}),
         warnings=tuple(Note(**note) for note in record["warnings"]),
@@ -196,6 +201,10 @@ def _lesion_record(lesion: Lesion) -> dict[str, Any]:
 
 def _lesion_of(record: Mapping[str, Any]) -> Lesion:
     return Lesion(**{**record, "centroid_mm": tuple(record["centroid_mm"]), "slices": tuple(record["slices"])})
+
+
+def _rounded_lesions(lesions: Sequence[Lesion]) -> tuple[Lesion, ...]:
+    return tuple(sorted(map(_round_lesion, lesions), key=lambda v: (-v.probability, -v.volume_mm3, v.number)))
 
 
 def _round_lesion(lesion: Lesion) -> Lesion:

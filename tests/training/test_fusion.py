@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
 from cascade.core.findings import Exam, Field, Findings, Slices
 from cascade.core.grid import Box, Grid
-from cascade.training.fusion import Exams, fit_subsets, subsets
+from cascade.core.study import Study
+from cascade.training.fusion import exam_seen, fit_subsets, subsets
 
 STAGES = ("lung_detector", "lung_filter", "siamese", "embolus")
 GRID = Grid.simple((12, 24, 24), (2.0, 2.0, 2.0))
@@ -28,14 +29,32 @@ def exam(positive: bool, seed: int) -> tuple[Findings, Findings]:
     return found, known
 
 
-def test_a_fusion_is_fitted_for_every_subset_that_scores_something(tmp_path: Path):
-    exams = Exams(tmp_path)
+class Says:
+    """A stage that says what it was told to."""
+
+    def __init__(self, name: str, **changes: object) -> None:
+        self.name, self.changes = name, changes
+
+    def __call__(self, study: Study, findings: Findings, progress: object = None) -> Findings:
+        return replace(findings, **self.changes)  # type: ignore[arg-type]  # fields of Findings
+
+
+def test_a_fusion_is_fitted_for_every_subset_that_scores_something():
+    seen = []
     for seed in range(14):
-        exams.add(*exam(seed % 2 == 0, seed), patient=f"p{seed}")
-    fitted = fit_subsets(exams, STAGES, "made exams")
-    assert len(fitted) == 14
+        found, truth = exam(seed % 2 == 0, seed)
+        stages = [
+            Says("siamese", slices=found.slices),
+            Says("coarse", embolus=found.embolus),
+            Says("embolus", embolus=found.embolus, arteries=found.arteries),
+        ]
+        study = Study(np.zeros(GRID.shape, np.int16), GRID)
+        seen.append(exam_seen(stages, study, truth, f"p{seed}"))
+    assert set(seen[0].by_voxels) == {(), ("coarse",), ("embolus",), ("coarse", "embolus")}
+    fitted = fit_subsets(seen, ("siamese", "coarse", "embolus"), "made exams")
+    assert {"siamese+coarse+embolus", "coarse", "embolus", "coarse+embolus"} <= set(fitted)
     assert all(one.fitted for one in fitted.values())
-    assert fitted["lung_detector+lung_filter+siamese"].inputs == ("siamese", "lung_filter")
+    assert set(fitted["coarse"].inputs) == {"lesion", "volume"}
 
 
 def test_subsets_come_large_first_and_never_without_a_score():
