@@ -37,8 +37,9 @@ class Candidates:
         peak: Highest embolus probability.
         mean: Mean embolus probability.
         artery: Mean artery probability; NaN where unknown.
-        in_tree: 1 where the component touches the largest connected tree of arteries and clots; NaN where unknown.
-        tree_mm: Distance to that tree; NaN where unknown.
+        in_tree: 1 where the component touches the largest connected tree of arteries and clots; NaN where unknown, or
+            where the model does not ask.
+        tree_mm: Distance to that tree; likewise.
         std: Mean disagreement of the ensemble's members; NaN where unknown.
         hu: Median HU; NaN where the study is not at hand.
         centroid: Voxels `[n, 3]` (z, y, x) of the grid.
@@ -114,7 +115,7 @@ def find(findings: Findings, model: LesionModel, study: Study | None = None) -> 
         labels[inner.slices] = components(mask[inner.slices])[0]
     keep = _kept(labels, field.values, model, findings.grid)
     labels = keep[labels]
-    return _measure(labels, findings, field, study)
+    return _measure(labels, findings, field, study, bool({"in_tree", "near_tree"} & set(model.coefficients)))
 
 
 def _kept(labels: NDArray[np.uint32], values: NDArray[Any], model: LesionModel, grid: Grid) -> NDArray[np.uint32]:
@@ -132,7 +133,9 @@ def _kept(labels: NDArray[np.uint32], values: NDArray[Any], model: LesionModel, 
     return renumbered
 
 
-def _measure(labels: NDArray[np.uint32], findings: Findings, field: Field, study: Study | None) -> Candidates:
+def _measure(
+    labels: NDArray[np.uint32], findings: Findings, field: Field, study: Study | None, tree: bool = False
+) -> Candidates:
     grid, count = findings.grid, int(labels.max(initial=0))
     inside = np.flatnonzero(labels)
     number = labels.ravel()[inside].astype(np.int64) - 1
@@ -147,7 +150,9 @@ def _measure(labels: NDArray[np.uint32], findings: Findings, field: Field, study
     first, last = np.full(count, grid.shape[0]), np.full(count, -1)
     np.minimum.at(first, number, where[0])
     np.maximum.at(last, number, where[0])
-    in_tree, tree_mm = _tree(labels, findings, field, centroid)
+    unknown = np.full(count, np.nan)
+    # The tree takes longer than all else together, and no model is fitted on it any more.
+    in_tree, tree_mm = _tree(labels, findings, field, centroid) if tree else (unknown, unknown.copy())
     return Candidates(
         labels=labels,
         box=field.box,

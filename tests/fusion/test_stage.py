@@ -112,7 +112,8 @@ def test_a_faint_rim_belongs_to_the_lesion_whose_core_is_sure() -> None:
 def test_a_component_knows_whether_it_touches_the_artery_tree_and_how_far_it_is() -> None:
     values = TRUTH.embolus.values.copy()  # type: ignore[union-attr]  # it is there
     values[4:7, 4:7, 4:7] = 255
-    found = find(replace(TRUTH, embolus=replace(TRUTH.embolus, values=values)), LesionModel())  # type: ignore[type-var]  # it is there
+    seen_there = replace(TRUTH, embolus=replace(TRUTH.embolus, values=values))  # type: ignore[type-var]  # it is there
+    found = find(seen_there, LesionModel(coefficients={"in_tree": 1.0}))
     assert found is not None
     far = int(np.argmin(found.voxels))
     assert found.in_tree[far] == 0
