@@ -27,3 +27,11 @@ def test_another_package_of_that_name_is_said_in_one_sentence(name: str, tmp_pat
     said = done.stderr.strip().splitlines()[-1]
     assert "E_SHADOWED" in said
     assert f"{name!r} in {tmp_path / name}" in said
+
+
+@pytest.mark.parametrize("module", ["cascade.training.segmenter", "cascade.bench.accuracy"])
+def test_a_training_beside_another_package_of_that_name_ended_in_an_import_error(module: str, tmp_path: Path) -> None:
+    (tmp_path / "segmenters.py").write_text("")
+    program = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; import {module}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "UsageError: E_SHADOWED: Python finds the package 'segmenters' in" in done.stderr.strip().splitlines()[-1]
