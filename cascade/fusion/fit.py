@@ -37,7 +37,7 @@ LEAST_EXAMS = 5
 SENSITIVITY = 0.95  # what rule_out aims at
 SPECIFICITY = 0.95  # what rule_in aims at
 FALSE_POSITIVES = 0.2
-"""Alarms an exam that may be kept as lesions; what is not kept still counts in the exam's probability."""
+"""False positives an exam that may be kept as lesions; what is not kept still counts in the exam's probability."""
 _OVERLAP = 0.05  # share of a component that must be embolus for it to count as one
 _GROW = (0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -244,7 +244,7 @@ def kept_from(exams: Sequence[Measured], odds: Sequence[Values]) -> float:
         if exam.true is not None
     ]
     p = expit(np.concatenate([np.zeros(0), *[some for some, _ in known]]))
-    false = np.concatenate([np.zeros(0, bool), *[alarm for _, alarm in known]])
+    false = np.concatenate([np.zeros(0, bool), *[false for _, false in known]])
     if not len(p):
         return LesionModel().threshold
     cuts = _cuts(p)

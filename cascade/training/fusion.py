@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 from cascade.bundle import Bundle, inputs_of, save, subset_name
 from cascade.core.findings import Findings
+from cascade.core.progress import Progress
 from cascade.core.study import Study
 from cascade.datasets import open_cases
 from cascade.fusion import FusionParameters, LesionModel, fit
@@ -19,7 +20,6 @@ from cascade.writing import load_findings
 from cascade.writing import save as save_findings
 
 STORED = ("json", "nifti", "probability")
-Told = Callable[[str, int, int], None]
 
 
 class Exams(Sequence[tuple[Study | None, Findings, Findings]]):
@@ -57,7 +57,7 @@ def train_fusion(
     dataset: str | None = None,
     device: str = "auto",
     runtime: str | None = None,
-    told: Told | None = None,
+    progress: Progress | None = None,
 ) -> Bundle:
     """Fit coefficients, calibration and operating points.
 
@@ -71,7 +71,7 @@ def train_fusion(
         dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
         device: Where the networks run.
         runtime: What runs them.
-        told: Called with what is done.
+        progress: Called with "exams" and how many are answered.
 
     Returns:
         The bundle as saved in `out`.
@@ -90,8 +90,8 @@ def train_fusion(
             for stage in stages:
                 findings = stage(case.study, findings)
             exams.add(findings, case.truth, case.patient)
-            if told is not None:
-                told("exams", len(exams), len(exams))
+            if progress is not None:
+                progress("exams", len(exams), len(exams))
         named = f"{', '.join(root.resolve().name for root in data)}"
         fitted = fit_subsets(exams, bundle.names, named)
     return save(bundle.with_fusion(fitted), out)

@@ -31,7 +31,7 @@ _TABLES = 50_000_000
 
 
 class Watch(Protocol):
-    """Told how a training goes on."""
+    """Called while a training goes on."""
 
     def __call__(self, step: int, steps: int, figures: Mapping[str, float], evaluated: bool) -> None:
         """Steps done, steps planned, the latest figures, and whether they are of an evaluation."""
@@ -48,7 +48,7 @@ class Run:
         folder: Made here, unless a run is resumed.
         arguments: For `args.yaml`: settings and sources by name.
         resume: Go on with the run that stands in the folder.
-        watch: Told of what is noted.
+        watch: Called with what is noted.
 
     Raises:
         UsageError: The folder exists and is not empty: nothing is ever overwritten. Or there is nothing to resume.

@@ -32,8 +32,8 @@ def cases(count: int = 12, seed: int = 0) -> list[Case]:
         field[inside] = np.clip(rng.normal(rng.uniform(170, 240), 15, inside.sum()), 0, 255).astype(np.uint8)
         for _ in range(int(rng.integers(0, 4))):
             z, y, x = (int(rng.integers(4, n - 8)) for n in field.shape)
-            alarm = rng.integers(90, 215) + rng.normal(0, 15, (3, 3, 3))
-            field[z : z + 3, y : y + 3, x : x + 3] = np.clip(alarm, 0, 255).astype(np.uint8)
+            false = rng.integers(90, 215) + rng.normal(0, 15, (3, 3, 3))
+            field[z : z + 3, y : y + 3, x : x + 3] = np.clip(false, 0, 255).astype(np.uint8)
         n = truth.grid.shape[0]
         on = truth.slices.suspicion if truth.slices is not None else np.zeros(n, np.float32)
         score = np.clip(0.2 + 0.5 * on + rng.normal(0, 0.15, n), 0.001, 0.999).astype(np.float32)
@@ -82,22 +82,22 @@ def measured(found: float, false_positives: Sequence[float] = (0.0,) * 6) -> lis
     """Exams with a clot of 1 ml, of which a share is marked; and without, in which so many mm3 are. Both look alike."""
     inputs = np.array([[6.0, 3.0, 2.0, 0.9, 1.0, 0.0, -0.1]])
     some = []
-    for alarm in false_positives:
+    for false in false_positives:
         hit = np.array([1000.0 * found])
         some.append(Measured(TRUTH, True, inputs, hit, np.array([True]), hit, 1000.0))
-        marked = np.array([alarm] if alarm else [])
+        marked = np.array([false] if false else [])
         nothing = np.zeros(len(marked), bool)
         some.append(Measured(CLEAR_TRUTH, False, inputs[: len(marked)], marked, nothing, 0.0 * marked, 0.0))
     return some
 
 
-def test_a_voxel_threshold_is_worth_the_outlines_that_it_keeps_at_few_alarms() -> None:
+def test_a_voxel_threshold_is_worth_the_outlines_that_it_keeps_at_few_false_positives() -> None:
     assert worth(measured(0.9), LesionModel(), None) > worth(measured(0.8), LesionModel(), None) > 0
     # What looks like the clots stands in exams without: to keep the one would be to keep the other.
     assert worth(measured(0.9, [800, 0, 800, 0, 800, 0]), LesionModel(), None) == 0
 
 
-def test_lesions_are_kept_down_to_so_many_alarms_an_exam() -> None:
+def test_lesions_are_kept_down_to_so_many_false_positives_an_exam() -> None:
     clear = Measured(CLEAR_TRUTH, False, np.zeros((2, 7)), np.full(2, 50.0), np.zeros(2, bool), np.zeros(2))
     odds = [np.array([-2.0, 0.1 * i]) for i in range(20)]
     threshold = kept_from([clear] * 20, odds)

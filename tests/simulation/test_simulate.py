@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from cascade.core.truth import KNOWN
-from cascade.simulation import LABELS, Anatomy, PhantomError, Simulated, Simulation, outline, simulate
+from cascade.simulation import LABELS, Anatomy, Simulated, Simulation, SimulationError, outline, simulate
 from cascade.simulation.config import LIMITS
 from tests.simulation.conftest import SMALL
 
@@ -164,7 +164,7 @@ def _made(settings: dict[str, Any]) -> Simulation:
     ],
 )
 def test_a_config_that_nothing_can_be_drawn_from_is_refused(wrong: dict[str, object], told: str) -> None:
-    with pytest.raises(PhantomError, match=f"simulation.{told}"):
+    with pytest.raises(SimulationError, match=f"simulation.{told}"):
         _made(wrong)
 
 
@@ -176,7 +176,7 @@ def test_every_setting_has_limits_around_its_default() -> None:
         numbers = value if isinstance(value, tuple) else (value,)
         for outside in (-1e6, 1e6, NAN):
             wrong = tuple(outside for _ in numbers) if isinstance(value, tuple) else outside
-            with pytest.raises(PhantomError, match=f"simulation.{name} is .* must be from"):
+            with pytest.raises(SimulationError, match=f"simulation.{name} is .* must be from"):
                 _made({name: wrong})
 
 

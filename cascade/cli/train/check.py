@@ -40,9 +40,9 @@ class Check(Command):
 
         report = check(self.data, self.validation, self.dataset)
         for side in report.sides if self.validation else report.sides[:1]:
-            for line in side.told():
+            for line in side.lines():
                 tell(line)
-        for line in report.told():
+        for line in report.lines():
             say_aside(line)
         if report.sound:
             return OK

@@ -60,7 +60,7 @@ class Fusion(Command):
                 dataset=self.dataset,
                 device=self.device,
                 runtime=named(self.runtime),
-                told=progress,
+                progress=progress,
             )
         say(self, f"fitted; the bundle is {out}")
         return OK

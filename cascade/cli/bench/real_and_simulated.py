@@ -16,7 +16,7 @@ from cascade.core.folder import stem
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside(Command):
+class RealAndSimulated(Command):
     """Real studies and simulated ones.
 
     Attributes:
