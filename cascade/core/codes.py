@@ -108,7 +108,10 @@ CALLING = {
     "E_DEVICE": Code("The device is not there or not known.", "Say auto, cpu, gpu or gpu:N."),
     "E_INTERNAL": Code("A mistake of this package.", "Run again with `-vv` and report the traceback."),
     "E_OPERATING_POINT": Code("There is no operating point of this name.", "rule_out, balanced or rule_in."),
-    "E_OUT": Code("The folder for results holds other things, or cannot be made.", "Give a new folder by `-o`."),
+    "E_OUT": Code(
+        "The folder for results holds other things, or half a result, or cannot be made.",
+        "Give a new folder by `-o`, or take that one away.",
+    ),
     "E_NO_STUDY": Code("A format that shows the study was asked for findings alone.", "Write it by `save_run`."),
     "E_OUTPUT": Code("Results cannot be written.", "Free space, or choose another folder by `-o`."),
     "E_RUNTIME": Code("There is no runtime of this name.", "Take the nearest, which is named."),

@@ -47,7 +47,8 @@ def usable_out(out: Path, earlier: Callable[[Path], bool] | None = earlier_run) 
     """
     writable(out)
     if out.is_dir() and names_in(out) and not (earlier is not None and earlier(out)):
-        raise UsageError(f"{out} holds files that are not results of this command; give a new folder", "E_OUT")
+        text = f"{out} holds files that are not results of this command, or not whole (a run that was killed)"
+        raise UsageError(f"{text}; give a new folder, or take this one away", "E_OUT")
     return out
 
 
