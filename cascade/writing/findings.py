@@ -14,6 +14,7 @@ from cascade.writing.earlier import FILES_1, FORMAT_1, from_format_1
 from cascade.writing.formats import Output, check_formats, write
 from cascade.writing.maps import FILES, load_maps, stored
 from cascade.writing.record import FORMAT, from_record, grid_of, rounded, to_record
+from cascade.writing.sound import refuse_other_lesions, refuse_unsound_record
 
 FILE = "findings.json"
 
@@ -63,7 +64,11 @@ def load_findings(out: Path | str) -> Findings:
         elif record["format"] != FORMAT:
             text = f"findings.json has format {record['format']!r}, {FORMAT_1!r} and {FORMAT!r} are read"
             raise InputError("E_FINDINGS", text)
-        return from_record(record, load_maps(out, files, record["maps"], grid_of(record)))
+        grid = grid_of(record)
+        refuse_unsound_record(record, grid)
+        findings = from_record(record, load_maps(out, files, record["maps"], grid))
+        refuse_other_lesions(findings, files["labels"])
+        return findings
     except OSError as error:
         raise InputError(
             "E_FINDINGS", f"the folder holds no findings.json ({error.strerror}); give one that does"
