@@ -87,7 +87,7 @@ def entries(folder: Path, layout: str | None = None) -> Iterator[Entry]:
 
 
 def _some(found: Iterator[Entry], folder: Path, name: str) -> Iterator[Entry]:
-    """As they come; a set without any is no set."""
+    """The cases as they come; a set without any is refused."""
     entry = None
     for entry in found:
         yield entry

@@ -130,7 +130,7 @@ def _make_room(folder: Path, limit: float) -> None:
 
 
 def _limit() -> float:
-    """Bytes."""
+    """How many bytes the cache may take, as the environment says or as usual."""
     text = os.environ.get(SIZE) or str(USUAL_GB)
     try:
         size = float(text)

@@ -27,7 +27,7 @@ from cascade.training.examples import Example, draw_examples
 from cascade.training.monitors import Evaluation, draw_epoch, draw_results, events, write_events
 
 _TABLES = 50_000_000
-"""Bytes for tables and pictures."""
+"""Room for tables and pictures, in bytes."""
 
 
 class Watch(Protocol):
@@ -250,7 +250,7 @@ def cut_table(path: Path, last: int) -> list[dict[str, float]]:
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Of those that are finite."""
+    """The mean of the values that are finite; NaN where none is."""
     finite = [value for value in values if math.isfinite(value)]
     return statistics.fmean(finite) if finite else math.nan
 

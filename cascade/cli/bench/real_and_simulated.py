@@ -35,7 +35,7 @@ class RealAndSimulated(Command):
 
     @property
     def seeds(self) -> range:
-        """Of the simulated studies."""
+        """The seeds of the simulated studies."""
         return range(self.seed, self.seed + self.simulated)
 
     def maps(self) -> list[Path]:

@@ -14,7 +14,7 @@ from cascade.core.errors import UsageError
 from cascade.core.folder import writable
 
 WIDTHS = (32, 2048)
-"""Of a picture, pixels."""
+"""The narrowest and the widest picture, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)

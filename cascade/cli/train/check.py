@@ -31,7 +31,7 @@ class Check(Command):
     dataset: Name = None
 
     def run(self) -> int:
-        """Look through them."""
+        """Look through the data sets, and print what stands against training."""
         if not self.data:
             raise UsageError("no data to check; give --data FOLDER")
         for folder in (*self.data, *self.validation):

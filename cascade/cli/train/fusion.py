@@ -40,7 +40,7 @@ class Fusion(Command):
     runtime: Runtime = "auto"
 
     def run(self) -> int:
-        """Fit it."""
+        """Fit the fusion, and write it into the bundle."""
         if not self.data:
             raise UsageError("no exams to fit on; give --data FOLDER")
         for folder in self.data:

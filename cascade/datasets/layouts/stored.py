@@ -14,7 +14,7 @@ from cascade.datasets.entry import Entry
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """This layout has no options."""
 
 
 def fits(folder: Path) -> bool:
@@ -23,7 +23,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of their names."""
+    """The cases before they are opened, in the order of their names."""
     for path in sorted(folder.glob("*.case")):
         name, patient = _head(path)
         yield Entry(name, patient, (path,), partial(Case.load, path))
