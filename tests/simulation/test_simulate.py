@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cascade.core.errors import UsageError
 from cascade.core.truth import KNOWN
 from cascade.simulation import LABELS, Anatomy, Simulated, Simulation, SimulationError, outline, simulate
 from cascade.simulation.config import LIMITS
@@ -229,3 +230,9 @@ def test_bronchi_in_the_lung_run_beside_arteries() -> None:
     )
     assert np.median(artery) < 4
     assert np.median(artery) < 0.5 * np.median(vein)
+
+
+@pytest.mark.parametrize(("config", "seed"), [(None, 1), (SMALL, "x"), (SMALL, -1)])
+def test_what_is_no_config_or_no_seed_ended_in_a_raw_error(config: Any, seed: Any) -> None:
+    with pytest.raises(UsageError, match="E_USAGE: a study is simulated from a Simulation and a whole number"):
+        simulate(config, seed)
