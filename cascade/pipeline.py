@@ -13,7 +13,7 @@ from cascade.bundle import Bundle, subset_name
 from cascade.core.errors import UsageError
 from cascade.core.files import whole_folder
 from cascade.core.findings import Findings
-from cascade.core.folder import stem, usable_out
+from cascade.core.folder import as_path, stem, usable_out
 from cascade.core.progress import Progress, Timings
 from cascade.core.registry import nearest
 from cascade.core.stage import Learned, Stage
@@ -236,7 +236,7 @@ def folders_of(studies: Iterable[Path | str], out: Path | str) -> dict[Path, Pat
     """
     if isinstance(studies, str | Path):
         raise UsageError("several studies are a list of paths, got one path; write [path]")
-    paths, out = [Path(study) for study in studies], Path(out)
+    paths, out = [as_path(study, "a study") for study in studies], as_path(out, "a folder for results")
     names = [stem(path) for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -275,7 +275,7 @@ def _read(path: Path | str, series: str | None, progress: Progress | None) -> St
 
     if progress is not None:
         progress("reading", 0, 1)
-    study = read(Path(path), series)
+    study = read(path, series)
     if progress is not None:
         progress("reading", 1, 1)
     return study

@@ -95,6 +95,8 @@ def detect(
         InputError: A DICOM file holds no slice that can be read rightly.
     """
     one = isinstance(images, str | Path | np.ndarray)
+    if not one and not isinstance(images, Iterable):
+        raise UsageError(f"images are paths or arrays, one or a list of them, got {type(images).__name__}")
     given: list[Image] = [images] if one else list(images)  # type: ignore[list-item, arg-type]  # told apart by `one`
     threshold = stage.config.confidence if threshold is None else threshold
     iou = stage.config.iou if iou is None else iou

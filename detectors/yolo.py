@@ -39,7 +39,7 @@ class Yolo(nn.Module):
         return cast(nn.Sequential, self.body.model)[-1]
 
     def train(self, mode: bool = True) -> Yolo:
-        """As in torch, but the head goes on decoding."""
+        """Switch to training or evaluation as torch does, but for the head, which goes on decoding."""
         super().train(mode)
         self._head.training = False
         return self

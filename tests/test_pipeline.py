@@ -10,7 +10,7 @@ import pytest
 
 import cascade
 import cascade.anatomy.lungs as lungs
-from cascade import Cascade, Study, UsageError
+from cascade import Cascade, InputError, Study, UsageError
 from cascade.bundle import Bundle, load, save
 from cascade.core.files import is_done
 from cascade.core.progress import Timings
@@ -198,6 +198,22 @@ def test_a_path_where_a_study_is_meant_names_run(whole: Cascade) -> None:
         whole("STUDY")  # type: ignore[arg-type]  # as a stranger calls it
 
 
+def test_an_empty_path_was_the_current_folder(whole: Cascade) -> None:
+    with pytest.raises(UsageError, match="E_USAGE: a study is named by a path, got ''"):
+        whole.run("")
+    with pytest.raises(UsageError, match="E_USAGE: a study is named by a path, got ''"):
+        run_studies(whole, [""], "out")
+
+
+def test_a_call_with_another_type_ended_in_a_raw_error() -> None:
+    with pytest.raises(UsageError, match="E_DEVICE: device 0 is not known; say auto"):
+        Cascade.load(device=0)  # type: ignore[arg-type]  # as a stranger calls it
+    with pytest.raises(UsageError, match="E_RUNTIME: unknown runtime 0"):
+        Cascade.load(runtime=0)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="E_USAGE: a bundle is named by a path, got 0"):
+        Cascade.load(0)  # type: ignore[arg-type]
+
+
 def test_stages_from_no_bundle_are_not_saved_as_an_empty_one(whole: Cascade, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="came from no bundle"):
         Cascade(whole.learned).save(tmp_path / "out")
@@ -222,7 +238,7 @@ def test_several_studies_are_answered_and_written_each_in_its_folder(
         assert is_done(answer.out)
         assert answer.result() == whole.run(answer.path)
     assert [answer.error is None for answer in answers] == [True, True, False]
-    with pytest.raises(UsageError, match="E_NO_SUCH_PATH"):
+    with pytest.raises(InputError, match="E_NOT_FOUND"):
         answers[2].result()
     assert not answers[2].out.exists()
 

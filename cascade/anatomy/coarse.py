@@ -51,7 +51,7 @@ class Lattice:
 
     @property
     def height_cm(self) -> float:
-        """Of the study."""
+        """How far the study reaches from feet to head."""
         return self.slab_mm * len(self.z) / 10
 
 

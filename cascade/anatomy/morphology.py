@@ -64,7 +64,7 @@ def erode(mask: Mask, radius: int) -> Mask:
 
 
 def grown(plane: Mask, kernel: Kernel = SQUARE) -> Mask:
-    """A slice `[y, x]`, grown."""
+    """The mask of a slice `[y, x]`, grown by the kernel."""
     return np.asarray(cv2.dilate(plane.astype(np.uint8), kernel) > 0)
 
 

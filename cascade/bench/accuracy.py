@@ -42,7 +42,7 @@ def stored(roots: Iterable[Path], left_out: Callable[[str], None] = lambda _: No
 
     Args:
         roots: The folders.
-        left_out: Told the name of a study whose truth does not say whether there is an embolism.
+        left_out: Called with the name of a study whose truth does not say whether there is an embolism.
     """
     from cascade.datasets import open_cases
 

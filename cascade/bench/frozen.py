@@ -18,7 +18,7 @@ import numpy as np
 from cascade.core.config import from_json
 from cascade.core.errors import InputError
 from cascade.datasets.case import Case
-from cascade.simulation import PhantomError, Simulated, Simulation, load, simulate
+from cascade.simulation import Simulated, Simulation, SimulationError, load, simulate
 from cascade.simulation.label_maps import ENDING, read_split
 
 MOST_SEEDS = 10_000
@@ -77,7 +77,7 @@ class FrozenSet:
             text = path.read_text(encoding="utf-8")
             _refuse_repeats(yaml.compose(text, Loader=yaml.SafeLoader))
             return cls._of(from_json(_File, yaml.safe_load(text)))
-        except PhantomError as error:
+        except SimulationError as error:
             problem = error.text
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             problem = str(error)
@@ -88,7 +88,7 @@ class FrozenSet:
         """The set that a file describes.
 
         Raises:
-            PhantomError: A setting is outside its limits.
+            SimulationError: A setting is outside its limits.
             ValueError: Seeds or hashes are none, or do not belong together.
         """
         positive = _seeds("positive", content.seeds.positive)

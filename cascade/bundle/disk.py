@@ -14,7 +14,7 @@ from cascade.bundle.weights import read_header, read_plain
 from cascade.core.config import from_json, to_json
 from cascade.core.errors import BundleError
 from cascade.core.files import write_bytes
-from cascade.core.folder import writable
+from cascade.core.folder import as_path, writable
 from cascade.core.registry import nearest
 from cascade.fusion import FusionParameters, Gates
 from cascade.fusion.parameters import sound
@@ -48,10 +48,10 @@ def save(bundle: Bundle, folder: Path | str) -> Bundle:
 
     Raises:
         BundleError: The folder holds something that is no bundle.
-        UsageError: It is a file, or may not be written to.
+        UsageError: It is no path, a file, or may not be written to.
         OutputError: The disk is full, or the folder may not be written to.
     """
-    folder = writable(Path(folder))
+    folder = writable(as_path(folder, "a bundle"))
     before: list[str] = []
     if folder.exists():
         if any(folder.iterdir()) and not (folder / "manifest.json").is_file() and any(folder.glob("[!_.]*")):
@@ -76,8 +76,9 @@ def load(folder: Path | str | None = None) -> Bundle:
 
     Raises:
         BundleError: Anything is missing, changed or unknown; nothing was loaded then.
+        UsageError: It is no path.
     """
-    folder = default_path() if folder is None else Path(folder)
+    folder = default_path() if folder is None else as_path(folder, "a bundle")
     if not (folder / "manifest.json").is_file() and (folder / "bundle" / "manifest.json").is_file():
         folder = folder / "bundle"
     text = read_plain(folder, "manifest.json")

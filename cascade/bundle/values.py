@@ -95,7 +95,7 @@ class Network:
 
     @property
     def sha256(self) -> str:
-        """Of the whole file."""
+        """SHA-256 of the whole file."""
         return hashlib.sha256(self.blob).hexdigest()
 
     def module(self, stage: str) -> nn.Module:

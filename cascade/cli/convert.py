@@ -38,7 +38,7 @@ class Convert(Command):
     series: Series = None
 
     def run(self) -> int:
-        """Read it, write it."""
+        """Read the study, and write it in the other format."""
         existing(self.source, STUDY)
         volume = self.target.name.lower().endswith(VOLUMES)
         if not volume and self.target.suffix and not self.target.is_dir():

@@ -32,7 +32,7 @@ class Inspect(Command):
     series: Series = None
 
     def run(self) -> int:
-        """Print it."""
+        """Print what the study or the bundle holds."""
         existing(self.path, f"{STUDY}, or a bundle")
         places = (self.path, self.path / "bundle")
         bundle = next((place for place in places if (place / "manifest.json").is_file()), None)

@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 an error of our own, 2 usage, 3 unusable input, 4 part of a 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +24,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import UseCounterAction, arg
 
-from cascade.core.errors import CascadeError, InputError
+from cascade.cli import wrong_call
+from cascade.core.errors import CascadeError, InputError, UsageError
 from cascade.core.registry import refuse_shadowed
 from cascade.core.version import version_with_commit
 
@@ -88,8 +90,11 @@ class Program:
         except BrokenPipeError:
             _say_no_more()
             return OK
-        except SystemExit as stop:
+        except SystemExit as stop:  # after --help
             return stop.code if isinstance(stop.code, int) else USAGE
+        except UsageError as error:
+            say_aside(f"error: {error}")
+            return error.exit_code
         from cascade.runtime import offline
 
         with offline(whole_program=True), warnings.catch_warnings(), _ended_politely():
@@ -99,17 +104,31 @@ class Program:
             return answer(command)
 
     def _parse(self, arguments: list[str]) -> Command:
+        """The command that a command line asks for.
+
+        Raises:
+            UsageError: It cannot be parsed.
+            SystemExit: It asked for help, which was given.
+        """
         first = self.commands.get(arguments[0]) if arguments else None
         if first is not None and "overrides" in {field.name for field in fields(first)}:
             flags = {f"--{field.name.replace('_', '-')}" for field in fields(first) if isinstance(field.default, bool)}
             arguments = settings_first(arguments, flags | FLAGS)
-        command: Command = tyro.extras.subcommand_cli_from_dict(
-            dict(self.commands),
-            prog=self.name,
-            description=f"{self.about}\n\n{self.name} COMMAND --help explains a command; --version says which this is.",
-            args=arguments,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        said = io.StringIO()
+        try:
+            with redirect_stderr(said):
+                command: Command = tyro.extras.subcommand_cli_from_dict(
+                    dict(self.commands),
+                    prog=self.name,
+                    description=f"{self.about}\n\n{self.name} COMMAND --help explains a command; "
+                    "--version says which this is.",
+                    args=arguments,
+                    config=(tyro.conf.FlagCreatePairsOff,),
+                )
+        except SystemExit as stop:
+            if not stop.code:
+                raise
+            raise UsageError(wrong_call.sentence(self.name, self.commands, arguments, said.getvalue())) from stop
         return command
 
 

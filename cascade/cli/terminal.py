@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cascade.training.run import Watch
 
 SHOWN_LESIONS = 4
-TOLD = ("train_loss", "loss", "score", "dice", "f1", "pe_auc", "lung_auc")
+SHOWN = ("train_loss", "loss", "score", "dice", "f1", "pe_auc", "lung_auc")
 """What is said of an evaluation of a training, where there is such a figure."""
 
 
@@ -63,8 +63,8 @@ def training_progress(command: Command) -> Iterator[Watch | None]:
         def watch(step: int, steps: int, figures: Mapping[str, float], evaluated: bool) -> None:
             nonlocal best
             if evaluated:
-                told = ", ".join(f"{name} {figures[name]:.4g}" for name in TOLD if name in figures)
-                say_aside(f"step {step} of {steps}, {figures['minutes']:.1f} min: {told}")
+                noted = ", ".join(f"{name} {figures[name]:.4g}" for name in SHOWN if name in figures)
+                say_aside(f"step {step} of {steps}, {figures['minutes']:.1f} min: {noted}")
                 best = max(best, figures.get("score", -math.inf))
             elif bars is not None and task is not None:
                 shown = f"loss {figures['loss']:.4f}" + (f", best score {best:.3f}" if math.isfinite(best) else "")

@@ -31,12 +31,11 @@ READING = {
     "E_MIXED_PATIENTS": Code("One series holds slices of several patients or studies.", "Give the folder of one."),
     "E_MIXED_SIZES": Code("The pictures of one study have several sizes.", "Export them again at one size."),
     "E_NOT_AXIAL": Code("A single axial slice was wanted, and the file holds none.", "Give an axial slice."),
-    "E_NOT_FOUND": Code("There is nothing at the path given.", "Check its spelling."),
+    "E_NOT_FOUND": Code("There is no file or folder at the path given.", "Check its spelling."),
     "E_NOT_HU": Code("The voxels are no Hounsfield units, or it cannot be told how they become some.", "Export again."),
     "E_NO_CT_SERIES": Code("There is no CT series that can be read.", "Read the reasons given for each; give another."),
     "E_NO_GEOMETRY": Code("Where the slices lie in the patient is missing or contradicts itself.", "Export again."),
     "E_NO_HU": Code("Pictures do not say what HU they were made from.", "Export them anew from the scans."),
-    "E_NO_SUCH_PATH": Code("There is no file or folder at the path given.", "Check its spelling."),
     "E_NO_SUCH_SERIES": Code(
         "The folder has no series of that number, UID or description.", "Take one of those listed."
     ),
@@ -91,7 +90,8 @@ BUNDLES = {
     "E_FORMAT": Code("The bundle is of another version of the format.", "Take one made for this version."),
     "E_MANIFEST": Code("The manifest cannot be read, or contradicts itself.", "Get the bundle again."),
     "E_NETWORK_ARGUMENTS": Code(
-        "A network does not take these arguments.", "See the sentence for those that it takes."
+        "A network cannot be made of the arguments given, or does not take what its stage cuts.",
+        "Change what is named.",
     ),
     "E_NOT_A_BUNDLE": Code("The folder holds other things than a bundle.", "Choose another folder."),
     "E_NOT_FINITE": Code(
@@ -108,7 +108,10 @@ CALLING = {
     "E_DEVICE": Code("The device is not there or not known.", "Say auto, cpu, gpu or gpu:N."),
     "E_INTERNAL": Code("A mistake of this package.", "Run again with `-vv` and report the traceback."),
     "E_OPERATING_POINT": Code("There is no operating point of this name.", "rule_out, balanced or rule_in."),
-    "E_OUT": Code("The folder for results holds other things, or cannot be made.", "Give a new folder by `-o`."),
+    "E_OUT": Code(
+        "The folder for results holds other things, or half a result, or cannot be made.",
+        "Give a new folder by `-o`, or take that one away.",
+    ),
     "E_NO_STUDY": Code("A format that shows the study was asked for findings alone.", "Write it by `save_run`."),
     "E_OUTPUT": Code("Results cannot be written.", "Free space, or choose another folder by `-o`."),
     "E_RUNTIME": Code("There is no runtime of this name.", "Take the nearest, which is named."),
@@ -125,7 +128,7 @@ DATA_SETS = {
     "E_BAD_MASK": Code("A mask cannot be used.", "Give one of three axes."),
     "E_CACHE": Code("The folder for prepared cases cannot be used.", "Make room, name another, or unset the variable."),
     "E_COLUMNS": Code("A table lacks a column.", "Add the one that is named."),
-    "E_DATASET": Code("The description of a data set is wrong.", "Mend the key that is named."),
+    "E_DATASET": Code("A `dataset.yaml` cannot be used.", "Mend the key that is named."),
     "E_DUPLICATE": Code("Two cases hold the same scan.", "Take one of them away."),
     "E_EMPTY_MASK": Code("A mask that should mark something is empty.", "Draw it, or leave the case out."),
     "E_FINDINGS": Code("Stored findings are missing, damaged or of another format.", "Write them again."),
@@ -141,7 +144,7 @@ DATA_SETS = {
     "E_NO_CASES": Code("The folder holds no case of its layout.", "See docs/datasets.md for how its files are named."),
     "E_NO_DATASET": Code("The folder is no data set that is read.", "Name its layout in dataset.yaml."),
     "E_NO_TRUTH": Code("The truth says nothing of embolism.", "Give a mask, or a label of the exam."),
-    "E_PHANTOM": Code("A study cannot be simulated as asked.", "The sentence names the setting or the label map."),
+    "E_SIMULATION": Code("A study cannot be simulated as asked.", "The sentence names the setting or the label map."),
     "E_SCAN_MISSING": Code("A mask has no scan.", "Put it there, or take the mask away."),
     "E_SPLIT": Code("A patient stands on both sides of a split.", "Move all studies of a patient to one side."),
     "E_TABLE": Code("A table of labels is wrong.", "Mend the line that is named."),

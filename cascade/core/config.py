@@ -115,7 +115,7 @@ def _explained(kind: type, error: ErrorDetails, where: str) -> ConfigError:
             expected = f"one of {context['expected'].replace(' or ', ', ')}"
         case other:
             expected = _EXPECTED.get(other) or error["msg"].removeprefix("Input should be ")
-    return ConfigError(f"{name or kind.__name__} must be {expected}, got {got!r}", place)
+    return ConfigError(f"{name or 'the content'} must be {expected}, got {got!r}", place)
 
 
 def _of_the_dataclass(kind: type, place: Place, text: str, where: str) -> ConfigError:

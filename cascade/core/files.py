@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 from cascade.core.errors import CascadeError, UsageError
 
 _PART = re.compile(r"\..*\.part")
+_being_written: set[Path] = set()
+"""New folders of this process that are not whole yet, whichever thread writes them."""
 _NUMBERS = re.compile(r"\[\n([-+0-9.eE,\s]+)\n\s*\]")
 
 
@@ -63,6 +65,7 @@ def whole_folder(out: Path, last: str = "DONE") -> Iterator[Path]:
 
     The new folder lies beside `out`, and becomes it at once. Where `out` is there already it lies inside, since `out`
     may be a disk of its own, or the only folder that may be written to; what `out` held goes only then, `last` first.
+    New folders of `out` whose process was killed are taken away.
 
     Args:
         out: Nothing that it holds is kept.
@@ -74,12 +77,14 @@ def whole_folder(out: Path, last: str = "DONE") -> Iterator[Path]:
     out = out.resolve()
     there = out.is_dir()
     part = (out if there else out.parent) / f".{out.name}.{os.getpid()}.part"
+    _remove_remains(out)
     try:
         part.mkdir(parents=True)
     except OSError as error:
         raise UsageError(
             f"no folder can be made in {part.parent} ({error.strerror}); name another -o", "E_OUT"
         ) from error
+    _being_written.add(part)
     try:
         yield part
         if there:
@@ -89,6 +94,7 @@ def whole_folder(out: Path, last: str = "DONE") -> Iterator[Path]:
         _sync_folder(out.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        _being_written.discard(part)
 
 
 def names_in(folder: Path) -> set[str]:
@@ -123,6 +129,23 @@ def to_json(value: Any) -> bytes:
     # A raw line break never stands inside a JSON string, so only lists are joined.
     text = _NUMBERS.sub(lambda match: "[" + ", ".join(match[1].replace(",", " ").split()) + "]", text)
     return (text + "\n").encode()
+
+
+def _remove_remains(out: Path) -> None:
+    """Take away the new folders of `out` that killed processes left, beside it or inside."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.(\d+)\.part")
+    for folder in (folder for folder in (out.parent, out) if folder.is_dir()):
+        for path in folder.iterdir():
+            match = name.fullmatch(path.name)
+            if match is not None and path not in _being_written and not _runs_elsewhere(int(match[1])):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs_elsewhere(process: int) -> bool:
+    """Whether there is another process of a number; an earlier one may have had our own."""
+    import psutil
+
+    return process != os.getpid() and psutil.pid_exists(process)
 
 
 def _replace(out: Path, part: Path, last: str) -> None:

@@ -11,6 +11,21 @@ from cascade.core.errors import UsageError
 from cascade.core.files import names_in
 
 
+def as_path(value: Path | str, what: str) -> Path:
+    """A path, where one was given.
+
+    Args:
+        value: What was given.
+        what: What it is the path of, such as "a study".
+
+    Raises:
+        UsageError: It is no path, or an empty text, which would be the current folder.
+    """
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise UsageError(f"{what} is named by a path, got {value!r}")
+    return Path(value)
+
+
 def earlier_run(out: Path) -> bool:
     """Whether a folder holds what `cascade run` wrote, and nothing else."""
     try:
@@ -32,7 +47,8 @@ def usable_out(out: Path, earlier: Callable[[Path], bool] | None = earlier_run) 
     """
     writable(out)
     if out.is_dir() and names_in(out) and not (earlier is not None and earlier(out)):
-        raise UsageError(f"{out} holds files that are not results of this command; give a new folder", "E_OUT")
+        text = f"{out} holds files that are not results of this command, or not whole (a run that was killed)"
+        raise UsageError(f"{text}; give a new folder, or take this one away", "E_OUT")
     return out
 
 

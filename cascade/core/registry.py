@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def refuse_shadowed() -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: the nearest known one, or all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(str(name), names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 
@@ -66,7 +67,12 @@ def build(table: Mapping[str, str], name: str, arguments: Mapping[str, Any]) -> 
     refuse_unknown("network", name, table, "E_UNKNOWN_NETWORK")
     module, attribute = table[name].split(":")
     factory = getattr(importlib.import_module(module), attribute)
+    known = list(inspect.signature(factory).parameters)
+    for argument in arguments:
+        if argument not in known:
+            text = f"network {name!r} has no argument {argument!r}; {nearest(argument, known)}"
+            raise UsageError(text, "E_NETWORK_ARGUMENTS")
     try:
         return factory(**arguments)
     except TypeError as error:
-        raise UsageError(f"network {name!r} does not take these arguments: {error}", "E_NETWORK_ARGUMENTS") from error
+        raise UsageError(f"network {name!r} cannot be made: {error}", "E_NETWORK_ARGUMENTS") from error

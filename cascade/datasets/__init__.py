@@ -83,11 +83,11 @@ def entries(folder: Path, layout: str | None = None) -> Iterator[Entry]:
     except ValueError as error:
         raise UsageError(f"{folder.name}/dataset.yaml: {error}", "E_DATASET") from error
     found = (entry for entry in module.entries(folder, options) if described.takes(entry.patient))
-    return _some((replace(entry, asked=(name, options)) for entry in found), folder, name)
+    return _some((replace(entry, read_as=(name, options)) for entry in found), folder, name)
 
 
 def _some(found: Iterator[Entry], folder: Path, name: str) -> Iterator[Entry]:
-    """As they come; a set without any is no set."""
+    """The cases as they come; a set without any is refused."""
     entry = None
     for entry in found:
         yield entry

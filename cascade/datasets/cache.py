@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cascade.core.config import to_json
-from cascade.core.errors import CascadeError, UsageError
+from cascade.core.errors import InputError, UsageError
 from cascade.core.files import OutputError
 from cascade.core.version import version_of
 from cascade.datasets.case import Case
@@ -61,7 +61,7 @@ def prepared_case(entry: Entry, prepare: Callable[[Case], Case], settings: Any) 
         return prepare(entry.open())
     path = Path(folder) / f"{key(entry, settings)}.case"
     # A file that is damaged, or goes while it is read, is made again.
-    with suppress(CascadeError, OSError, ValueError, KeyError, _safetensors_error()):
+    with suppress(InputError, OSError):
         if path.is_file():
             case = Case.load(path)
             os.utime(path)
@@ -74,7 +74,7 @@ def prepared_case(entry: Entry, prepare: Callable[[Case], Case], settings: Any) 
 def key(entry: Entry, settings: Any) -> str:
     """SHA-256 of what makes a prepared case: names, sizes and times of its files, the settings, the code."""
     digest = hashlib.sha256()
-    made_by = [entry.name, entry.patient, to_json(entry.asked), to_json(settings), _code()]
+    made_by = [entry.name, entry.patient, to_json(entry.read_as), to_json(settings), _code()]
     made_by += [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(entry)]
     digest.update(json.dumps(made_by).encode())
     return digest.hexdigest()
@@ -130,17 +130,10 @@ def _make_room(folder: Path, limit: float) -> None:
 
 
 def _limit() -> float:
-    """Bytes."""
+    """How many bytes the cache may take, as the environment says or as usual."""
     text = os.environ.get(SIZE) or str(USUAL_GB)
     try:
         size = float(text)
     except ValueError as error:
         raise UsageError(f"{SIZE} is {text!r}; give a number of gigabytes", "E_CACHE") from error
     return size * 1e9
-
-
-def _safetensors_error() -> type[Exception]:
-    from safetensors import SafetensorError
-
-    kind: type[Exception] = SafetensorError
-    return kind

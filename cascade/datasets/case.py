@@ -77,8 +77,17 @@ class Case:
         """Read what `save` wrote, today or in an earlier version.
 
         Raises:
-            InputError: The file is not a case.
+            InputError: E_NOT_A_CASE, the file is not a case.
         """
+        from safetensors import SafetensorError
+
+        try:
+            return cls._read(path)
+        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise InputError("E_NOT_A_CASE", f"{path.name} is damaged ({error}); make it again") from error
+
+    @classmethod
+    def _read(cls, path: Path) -> Case:
         from safetensors import safe_open
 
         with safe_open(path, framework="numpy") as file:

@@ -18,7 +18,7 @@ from cascade.datasets.case import Case
 from cascade.datasets.mask_checks import Fault, suspicions
 
 SHOWN = 5
-"""So many names are told of a fault that many share."""
+"""So many names are given for a fault that many share."""
 
 KNOWN = ("lungs", "slices", "embolus", "arteries", "exam")
 
@@ -51,7 +51,7 @@ class Side:
     low: int = 32767
     high: int = -32768
 
-    def told(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """A few lines for a person."""
         count = self.cases.total()
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.cases.items()))
@@ -86,7 +86,7 @@ class Report:
         """Whether nothing stands against training."""
         return not any(fault.hard for fault in self.faults)
 
-    def told(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """A line for every fault, those first that stand against training; of warnings of one kind the first few."""
         yield from (f"error: {fault.code}: {fault.text}" for fault in self.faults if fault.hard)
         warnings: dict[str, list[Fault]] = {}

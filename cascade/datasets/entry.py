@@ -21,14 +21,14 @@ class Entry:
         patient: As `Case.patient`: the unit of splits, so that sets can be compared without reading them.
         files: The files and folders that the case is made of, tables included; the first of them names it in messages.
         opener: Reads it.
-        asked: The layout and its options, by which the same files may be read in another way.
+        read_as: The layout and its options, by which the same files may be read in another way.
     """
 
     name: str
     patient: str
     files: tuple[Path, ...]
     opener: Callable[[], Case]
-    asked: tuple[str, Any] = ("", None)
+    read_as: tuple[str, Any] = ("", None)
 
     @property
     def where(self) -> str:

@@ -104,7 +104,7 @@ def _not_chest(quality: Quality, findings: Findings, lungs: LungReference, gates
 
 
 def measure(study: Study, findings: Findings, lungs: LungReference, gates: Gates) -> Quality:
-    """The figures alone."""
+    """Measure what the gates judge by: lungs, contrast, coverage and noise."""
     lung_ml = lungs.right_ml + lungs.left_ml
     chest = lung_ml >= gates.lung_ml and longest_run(shows_lung(findings, lungs)) >= gates.lung_slices
     contrast, source = _contrast(study, findings, lungs)

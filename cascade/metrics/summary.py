@@ -49,7 +49,7 @@ class Summary:
     abstentions: int
 
     def as_dict(self) -> dict[str, object]:
-        """JSON-ready."""
+        """The figures as JSON's dicts and numbers."""
         return asdict(self)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cascade.core.folder import as_path
 from cascade.reading.array import from_array
 from cascade.reading.limits import MINIMUM_SLICES
 
@@ -28,12 +29,13 @@ def read(path: Path | str, series: int | str | None = None, *, minimum_slices: i
             training, anything for conversion.
 
     Raises:
-        InputError: The study cannot be read rightly; code, place and remedy in one sentence.
-        UsageError: There is nothing at the path, or no such series.
+        InputError: There is nothing at the path, or the study cannot be read rightly; code, place and remedy in one
+            sentence.
+        UsageError: It is no path, or there is no such series.
     """
     from cascade.reading.kind import kind_of
 
-    path = Path(path)
+    path = as_path(path, "a study")
     kind = kind_of(path)
     if kind == "nifti":
         from cascade.reading.nifti import read_nifti
@@ -58,7 +60,7 @@ def candidates(path: Path | str) -> list[Candidate]:
     from cascade.reading.dicom import candidates_in
     from cascade.reading.kind import kind_of
 
-    path = Path(path)
+    path = as_path(path, "a study")
     if kind_of(path) not in ("folder", "dicom"):
         raise InputError("E_NO_CT_SERIES", "a NIfTI or NRRD file holds one volume; there is nothing to choose")
     return candidates_in(path)

@@ -36,21 +36,32 @@ def from_array(
     Raises:
         InputError: E_NO_GEOMETRY, E_PIXEL_FORMAT, or E_NOT_HU: it has no air, and no usual offset explains that.
     """
-    hu = np.asarray(hu)
+    try:
+        hu = np.asarray(hu)
+    except ValueError as error:  # rows of several lengths
+        raise InputError("E_PIXEL_FORMAT", "a volume must have rows of one length; give one CT volume") from error
     if hu.ndim != 3 or 0 in hu.shape or hu.dtype.kind not in "iufb":
         text = f"a volume must be a real array of three axes, got {hu.dtype} with shape {hu.shape}"
         raise InputError("E_PIXEL_FORMAT", f"{text}; give one CT volume")
     if (affine is None) == (spacing is None):
         raise InputError("E_NO_GEOMETRY", "an array has no place of its own; give either its affine or its spacing")
     if spacing is not None:
-        sizes = np.atleast_1d(np.asarray(spacing, dtype=np.float64))
+        sizes = np.atleast_1d(_numbers(spacing))
         if sizes.shape != (3,) or not (np.isfinite(sizes) & (sizes > 0)).all():
-            raise InputError("E_NO_GEOMETRY", f"spacing must be three positive numbers in mm, got {spacing}")
+            raise InputError("E_NO_GEOMETRY", f"spacing must be three positive numbers in mm, got {spacing!r}")
         z, y, x = (float(size) for size in sizes)
         affine = Grid.simple((hu.shape[0], hu.shape[1], hu.shape[2]), (z, y, x)).affine
-    grid = grid_of(hu.shape, np.asarray(affine, dtype=np.float64))
+    grid = grid_of(hu.shape, _numbers(affine))
     values, notes = without_offset(to_int16(grid.to_grid(hu)), "the array")
     return Study(values, grid, dict(facts or {}), (), (*warnings, *notes, *oblique(grid, "the array")))
+
+
+def _numbers(values: Any) -> NDArray[np.float64]:
+    """What was given as an array of numbers; NaN for what holds something else."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
 
 
 def grid_of(shape: tuple[int, ...], affine: NDArray[np.float64]) -> Grid:

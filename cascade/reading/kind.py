@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from cascade.core.errors import InputError, UsageError
+from cascade.core.errors import InputError
 
 Kind = Literal["folder", "dicom", "nifti", "nrrd"]
 
@@ -18,13 +18,13 @@ def kind_of(path: Path) -> Kind:
     """Tell a folder, a DICOM file, a NIfTI and an NRRD apart by their first bytes.
 
     Raises:
-        UsageError: E_NO_SUCH_PATH, there is nothing at this path.
-        InputError: E_UNKNOWN_FORMAT, a file of another kind.
+        InputError: E_NOT_FOUND, there is nothing at this path.
+            E_UNKNOWN_FORMAT, a file of another kind.
     """
     if path.is_dir():
         return "folder"
     if not path.is_file():
-        raise UsageError("there is no file or folder at the path given; check its spelling", "E_NO_SUCH_PATH")
+        raise InputError("E_NOT_FOUND", "there is no file or folder at the path given; check its spelling")
     with path.open("rb") as file:
         head = file.read(4096)
     if is_dicom(head):

@@ -23,8 +23,7 @@ def read_labels(path: Path) -> tuple[NDArray[np.unsignedinteger[Any]], Grid]:
         uint8 or uint16 `[z, y, x]` on the grid; `grid.to_source` gives the file's own order `[slice, row, column]`.
 
     Raises:
-        InputError: As for a study; E_NOT_LABELS, the values are no whole numbers from 0 to 65535.
-        UsageError: E_NO_SUCH_PATH.
+        InputError: As for a study; E_NOT_FOUND; E_NOT_LABELS, the values are no whole numbers from 0 to 65535.
     """
     kind = kind_of(path)
     scale = (1.0, 0.0)

@@ -36,7 +36,7 @@ def choose(device: str = "auto", runtime: str | None = None) -> Choice:
         UsageError: The device is not there, or the runtime does not run on it.
     """
     kinds = ("cpu", "cuda") if runtime is None else runtime_class(runtime).devices
-    wanted = re.fullmatch(r"(auto|cpu|gpu|cuda)(?::(\d+))?", device)
+    wanted = re.fullmatch(r"(auto|cpu|gpu|cuda)(?::(\d+))?", str(device))
     if wanted is None or (wanted[2] is not None and wanted[1] in ("auto", "cpu")):
         raise UsageError(f"device {device!r} is not known; say auto, cpu, gpu or gpu:N", "E_DEVICE")
     note = ""

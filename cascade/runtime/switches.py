@@ -35,6 +35,26 @@ _PROGRAM_SWITCHES = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }
+_CHANGED_BY_LIBRARIES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DISABLE_CUPTI_LAZY_REINIT",
+    "KINETO_LOG_LEVEL",
+    "LD_LIBRARY_PATH",
+    "MPLCONFIGDIR",
+    "NUMEXPR_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
+    "PYTHONHASHSEED",
+    "QT_QPA_FONTDIR",
+    "QT_QPA_PLATFORM_PLUGIN_PATH",
+    "TEARDOWN_CUPTI",
+    "TF_CPP_MIN_LOG_LEVEL",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TORCH_CPP_LOG_LEVEL",
+    "TORCH_NCCL_BLOCKING_WAIT",
+    "_RJEM_MALLOC_CONF",
+)
+"""What Ultralytics and the libraries that it imports set for the whole process, at import and at work."""
 _TELEMETRY = "openvino_telemetry"
 
 _LOCK = ProcessLock()
@@ -52,8 +72,9 @@ def cache_folder() -> Path:
 def offline(whole_program: bool = False) -> Iterator[None]:
     """Set every switch for a block, and put back what the block changes in the process.
 
-    Put back are the environment, warnings filters, numpy's print options, and the root logger's level and handlers;
-    where blocks overlap, as in threads, by the last to end.
+    Put back are the variables of the environment that are switches or that libraries set (another thread may have set
+    others meanwhile), warnings filters, numpy's print options, and the root logger's level and handlers; where blocks
+    overlap, as in threads, by the last to end.
 
     Args:
         whole_program: Also switch off what only a program of ours may: a notebook may go on to use the Hugging Face
@@ -76,14 +97,14 @@ def offline(whole_program: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _switched(whole_program: bool) -> Iterator[None]:
-    environment, printed, root = dict(os.environ), np.get_printoptions(), logging.getLogger()
+    printed, root = np.get_printoptions(), logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     telemetry = sys.modules.get(_TELEMETRY)
-    os.environ.update(_SWITCHES)
-    os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder() / "ultralytics"))
+    switches = {**_SWITCHES, **_folder("YOLO_CONFIG_DIR", "ultralytics")}
     if whole_program:
-        os.environ.update(_PROGRAM_SWITCHES)
-        os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
+        switches |= {**_PROGRAM_SWITCHES, **_folder("MPLCONFIGDIR", "matplotlib")}
+    before = {name: os.environ.get(name) for name in (*switches, *_CHANGED_BY_LIBRARIES)}
+    os.environ.update(switches)
     # OpenVINO and NNCF take their own stubs where this module cannot be imported; None is how Python marks that.
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
@@ -97,11 +118,16 @@ def _switched(whole_program: bool) -> Iterator[None]:
         root.setLevel(level)
         root.handlers[:] = handlers
         np.set_printoptions(**printed)
-        for name in {name for name, _ in environment.items() ^ os.environ.items()}:
-            if name in environment:
-                os.environ[name] = environment[name]
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
             else:
-                del os.environ[name]
+                os.environ[name] = value
+
+
+def _folder(variable: str, name: str) -> dict[str, str]:
+    """The variable of a folder that a library writes to: the user's, or one of ours."""
+    return {variable: os.environ.get(variable, str(cache_folder() / name))}
 
 
 def settle_ultralytics() -> None:

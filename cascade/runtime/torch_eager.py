@@ -22,7 +22,7 @@ def layout(dimensions: int) -> torch.memory_format:
 
 
 class TorchNet(RuntimeNet):
-    """A torch module as it is."""
+    """A network run by torch, layer by layer, as its module is written."""
 
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
 

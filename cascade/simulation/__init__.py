@@ -7,16 +7,16 @@
 from cascade.simulation.anatomy import Anatomy, load
 from cascade.simulation.canvas import LABELS
 from cascade.simulation.config import Simulation
-from cascade.simulation.errors import PhantomError
+from cascade.simulation.errors import SimulationError
 from cascade.simulation.many import simulate_many
 from cascade.simulation.simulate import Simulated, outline, simulate
 
 __all__ = [
     "LABELS",
     "Anatomy",
-    "PhantomError",
     "Simulated",
     "Simulation",
+    "SimulationError",
     "load",
     "outline",
     "simulate",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cascade.reading.limits import MAX_VOXELS, OBLIQUE_DEGREES
 from cascade.simulation.chest import ARTERY, LUNG, VEIN, fault
-from cascade.simulation.errors import PhantomError
+from cascade.simulation.errors import SimulationError
 
 __all__ = ["ARTERY", "LUNG", "VEIN", "Anatomy", "digest", "load"]
 
@@ -39,14 +39,14 @@ class Anatomy:
     def __post_init__(self) -> None:
         """Refuse what no chest can be completed around."""
         if text := fault(self.labels, self.spacing_mm):
-            raise PhantomError(f"anatomy {self.id} {text}")
+            raise SimulationError(f"anatomy {self.id} {text}")
 
 
 def load(path: str | Path) -> Anatomy:
     """Read a NIfTI label map (1 artery, 2 vein, 3 lung), whatever the order and direction of its axes.
 
     Raises:
-        PhantomError: The file cannot be read, has no orientation along the body, or is no label map of a chest.
+        SimulationError: The file cannot be read, has no orientation along the body, or is no label map of a chest.
     """
     path = Path(path)
     name = path.name.removesuffix(".gz").removesuffix(".nii")
@@ -59,32 +59,32 @@ def load(path: str | Path) -> Anatomy:
         order = np.argsort(to_lps[:, 0])
         x, y, z = (float(spacing[i]) for i in order)
         return Anatomy(np.ascontiguousarray(turned.transpose(2, 1, 0)), (z, y, x), name)
-    except PhantomError as error:
+    except SimulationError as error:
         # By the name of its file, which is what there is to change.
-        raise PhantomError(f"label map {path.name} {error.text.removeprefix(f'anatomy {name} ')}") from error
+        raise SimulationError(f"label map {path.name} {error.text.removeprefix(f'anatomy {name} ')}") from error
 
 
 def _opened(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """The labels in the file's order, and its affine.
 
     Raises:
-        PhantomError: With the rest of a sentence that begins with the file's name.
+        SimulationError: With the rest of a sentence that begins with the file's name.
     """
     try:
         image: Any = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
-            raise PhantomError("is no NIfTI; give a .nii or .nii.gz")
+            raise SimulationError("is no NIfTI; give a .nii or .nii.gz")
         if len(image.shape) != 3:
-            raise PhantomError(f"has {len(image.shape)} axes; expected 3, one label a voxel")
+            raise SimulationError(f"has {len(image.shape)} axes; expected 3, one label a voxel")
         affine = _affine(image)
         if np.prod([float(side) for side in image.shape]) > MAX_VOXELS:
-            raise PhantomError(f"has {image.shape} voxels; expected at most {MAX_VOXELS} altogether: make it coarser")
+            raise SimulationError(f"has {image.shape} voxels; at most {MAX_VOXELS} are read: make it coarser")
         voxels = np.asarray(image.dataobj)
         _read_to_its_end(path)
     except _UNREADABLE as error:
-        raise PhantomError(f"cannot be read ({' '.join(str(error).split())}); copy or write it again") from error
+        raise SimulationError(f"cannot be read ({' '.join(str(error).split())}); copy or write it again") from error
     if voxels.dtype.kind not in "biuf" or not ((voxels >= 0) & (voxels < 256) & (voxels == np.floor(voxels))).all():
-        raise PhantomError("holds values that are no labels; expected whole numbers 0 to 3: 1 artery, 2 vein, 3 lung")
+        raise SimulationError("holds values that are no labels; write whole numbers 0 to 3: 1 artery, 2 vein, 3 lung")
     return voxels.astype(np.uint8), affine
 
 
@@ -102,18 +102,18 @@ def _affine(image: Any) -> NDArray[np.float64]:
     """The affine of an image whose axes lie along those of the body.
 
     Raises:
-        PhantomError: With the rest of a sentence that begins with the file's name.
+        SimulationError: With the rest of a sentence that begins with the file's name.
     """
     if int(image.header["qform_code"]) == 0 and int(image.header["sform_code"]) == 0:
-        raise PhantomError("has no affine, and left and right would be a guess; write it with one")
+        raise SimulationError("has no affine, and left and right would be a guess; write it with one")
     affine = np.asarray(image.affine, np.float64)
     axes = affine[:3, :3]
     length = np.linalg.norm(axes, axis=0)
     if not np.isfinite(affine).all() or length.min() <= 0 or not length.max() < np.inf:
-        raise PhantomError("has an affine that gives its voxels no size; write it with its spacing in mm")
+        raise SimulationError("has an affine that gives its voxels no size; write it with its spacing in mm")
     share = np.abs(axes / length)
     if sorted(share.argmax(axis=0)) != [0, 1, 2] or share.max(axis=0).min() < np.cos(np.deg2rad(OBLIQUE_DEGREES)):
-        raise PhantomError(
+        raise SimulationError(
             f"has axes more than {OBLIQUE_DEGREES:g} degrees off the body's; resample it along left, back and head"
         )
     return affine

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cascade.simulation.errors import PhantomError
+from cascade.simulation.errors import SimulationError
 
 Range = tuple[float, float]
 Counts = tuple[int, int]
@@ -151,20 +151,20 @@ class Simulation:
             low, high = LIMITS.get(field.name, CHANCE)
             numbers = value if isinstance(value, tuple) else (value,)
             if not numbers:
-                raise PhantomError(f"simulation.{field.name} is empty; give at least one number")
+                raise SimulationError(f"simulation.{field.name} is empty; give at least one number")
             if not all(low <= number <= high for number in numbers):
                 each = "each number" if isinstance(value, tuple) else "it"
-                raise PhantomError(
+                raise SimulationError(
                     f"simulation.{field.name} is {_said(value)}; {each} must be from {low:g} to {high:g}"
                 )
             if str(field.type) in ("Range", "Counts") and value[0] > value[1]:
-                raise PhantomError(f"simulation.{field.name} is {_said(value)}; write the lower number first")
+                raise SimulationError(f"simulation.{field.name} is {_said(value)}; write the lower number first")
         if len(self.slice_mm) != len(self.slice_weights):
             text = f"simulation.slice_mm has {len(self.slice_mm)} distances and slice_weights {len(self.slice_weights)}"
-            raise PhantomError(f"{text}; give each distance one weight")
+            raise SimulationError(f"{text}; give each distance one weight")
         for name in ("slice_weights", "timing"):
             if not sum(getattr(self, name)) > 0:
-                raise PhantomError(f"simulation.{name} is {_said(getattr(self, name))}; one of them must be over 0")
+                raise SimulationError(f"simulation.{name} is {_said(getattr(self, name))}; one of them must be over 0")
 
     def digest(self) -> str:
         """First 16 hex digits of SHA-256 over the config, to name what a study was drawn from."""

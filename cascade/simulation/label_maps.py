@@ -70,7 +70,7 @@ def open_all(maps: Sequence[Path], seeds: Iterable[int], progress: Callable[[str
         progress: Called with "label maps", how many are opened, and of how many.
 
     Raises:
-        PhantomError: One is no label map of a chest.
+        SimulationError: One is no label map of a chest.
     """
     used = sorted({maps[seed % len(maps)] for seed in seeds}) if maps else []
     if len(used) < 2:  # the first study opens it

@@ -22,7 +22,7 @@ from cascade.core.study import Study
 from cascade.simulation import emboli, tree
 from cascade.simulation.canvas import LABELS, Canvas
 from cascade.simulation.config import Simulation
-from cascade.simulation.errors import PhantomError
+from cascade.simulation.errors import SimulationError
 from cascade.simulation.truth import lesions_of
 
 CANVAS_MM = 1.0
@@ -76,13 +76,13 @@ def find_arteries(
         darkest: Least HU, as a share of the arteries' median HU: what is darker may be a clot already, or no artery.
 
     Raises:
-        PhantomError: Under 8 ml of bright artery was found.
+        SimulationError: Under 8 ml of bright artery was found.
     """
     mask = arteries.full(study.grid.shape) >= round(255 * threshold)
     around = Box.around(mask)
     spacing = study.grid.spacing
     if around is None or mask.sum() * study.grid.voxel_mm3 < 1000 * LEAST_ML:
-        raise PhantomError("the scan shows too little artery to paint clots into; choose a contrast-enhanced chest")
+        raise SimulationError("the scan shows too little artery to paint clots into; choose a contrast-enhanced chest")
     around = around.grow((3, round(8 / spacing[1]), round(8 / spacing[2])), study.grid.shape)
     zoom = (spacing[0] / CANVAS_MM, spacing[1] / CANVAS_MM, spacing[2] / CANVAS_MM)
     hu = _to_canvas(study.hu[around.slices].astype(np.float32), zoom)
@@ -98,7 +98,7 @@ def find_arteries(
         inside &= _to_canvas(reach.astype(np.float32), zoom) < 0.5
     inside = largest(inside)
     if inside.sum() * CANVAS_MM**3 < 1000 * LEAST_ML:
-        raise PhantomError("the scan's arteries are too dark or too broken up to paint clots into")
+        raise SimulationError("the scan's arteries are too dark or too broken up to paint clots into")
     blood = _blood(hu, inside)
     share = np.rint(255 * _share(hu, blood, inside)).astype(np.uint8)
     empty = np.zeros(hu.shape, np.uint8)

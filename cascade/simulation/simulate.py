@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade.core.errors import UsageError
 from cascade.core.findings import Findings
 from cascade.core.grid import Grid
 from cascade.core.study import Study
@@ -72,8 +73,12 @@ def simulate(config: Simulation, seed: int, anatomy: Anatomy | None = None) -> S
         anatomy: Whose arteries, veins and lungs; None builds one from the seed.
 
     Raises:
-        PhantomError: No chest can be completed around the anatomy.
+        SimulationError: No chest can be completed around the anatomy.
+        UsageError: The config is no `Simulation`, or the seed no whole number from 0 on.
     """
+    if not isinstance(config, Simulation) or not isinstance(seed, int | np.integer) or seed < 0:
+        text = f"a study is simulated from a Simulation and a whole number from 0 on, got {config!r} and {seed!r}"
+        raise UsageError(text)
     body = _painted(config, seed, anatomy)
     scan, bolus, clots, rng = body.scan, body.bolus, body.clots, body.rng
     hu, labels, instance = _scan(body, config)
@@ -101,7 +106,7 @@ def outline(
         Clot numbers `[z, y, x]`, 0 where there is none, and the spacing of their voxels in mm.
 
     Raises:
-        PhantomError: No chest can be completed around the anatomy.
+        SimulationError: No chest can be completed around the anatomy.
     """
     body = _painted(config, seed, anatomy)
     sampler = scanner.Sampler(body.scan, body.canvas.shape, body.canvas.mm)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 from cascade.bundle import Bundle, inputs_of, save, stage_classes, subset_name
 from cascade.core.findings import Findings
+from cascade.core.progress import Progress
 from cascade.core.stage import Learned
 from cascade.core.study import Study
 from cascade.datasets import open_cases
@@ -16,8 +17,6 @@ from cascade.fusion import FusionParameters, fit_measured
 from cascade.fusion.fit import is_judged, measure_all
 from cascade.fusion.measured import Measured
 from cascade.runtime import choose
-
-Told = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ def train_fusion(
     dataset: str | None = None,
     device: str = "auto",
     runtime: str | None = None,
-    told: Told | None = None,
+    progress: Progress | None = None,
 ) -> Bundle:
     """Fit coefficients, calibration and operating points.
 
@@ -55,7 +54,7 @@ def train_fusion(
         dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
         device: Where the networks run.
         runtime: What runs them.
-        told: Called with what is done.
+        progress: Called with what is done.
 
     Returns:
         The bundle as saved in `out`.
@@ -69,8 +68,8 @@ def train_fusion(
     for case in (case for root in data for case in open_cases(root, dataset)):
         if is_judged(case.truth):
             seen.append(exam_seen(stages, case.study, case.truth, case.patient))
-            if told is not None:
-                told("exams", len(seen), len(seen))
+            if progress is not None:
+                progress("exams", len(seen), len(seen))
     named = f"{', '.join(root.resolve().name for root in data)}"
     return save(bundle.with_fusion(fit_subsets(seen, bundle.names, named)), out)
 

@@ -27,11 +27,11 @@ from cascade.training.examples import Example, draw_examples
 from cascade.training.monitors import Evaluation, draw_epoch, draw_results, events, write_events
 
 _TABLES = 50_000_000
-"""Bytes for tables and pictures."""
+"""Room for tables and pictures, in bytes."""
 
 
 class Watch(Protocol):
-    """Told how a training goes on."""
+    """Called while a training goes on."""
 
     def __call__(self, step: int, steps: int, figures: Mapping[str, float], evaluated: bool) -> None:
         """Steps done, steps planned, the latest figures, and whether they are of an evaluation."""
@@ -48,7 +48,7 @@ class Run:
         folder: Made here, unless a run is resumed.
         arguments: For `args.yaml`: settings and sources by name.
         resume: Go on with the run that stands in the folder.
-        watch: Told of what is noted.
+        watch: Called with what is noted.
 
     Raises:
         UsageError: The folder exists and is not empty: nothing is ever overwritten. Or there is nothing to resume.
@@ -250,7 +250,7 @@ def cut_table(path: Path, last: int) -> list[dict[str, float]]:
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Of those that are finite."""
+    """The mean of the values that are finite; NaN where none is."""
     finite = [value for value in values if math.isfinite(value)]
     return statistics.fmean(finite) if finite else math.nan
 

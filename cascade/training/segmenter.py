@@ -37,7 +37,7 @@ from segmenters import NETWORKS
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 
 ANSWERS = 2
-"""Embolus and artery."""
+"""What a segmenter answers: embolus and artery."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from cascade.core.errors import InputError
+from cascade.core.errors import InputError, UsageError
 from cascade.core.files import to_json, write_bytes
 from cascade.core.findings import Findings
+from cascade.core.folder import as_path
 from cascade.writing.earlier import FILES_1, FORMAT_1, from_format_1
 from cascade.writing.formats import Output, check_formats, write
 from cascade.writing.maps import FILES, load_maps, stored
 from cascade.writing.record import FORMAT, from_record, grid_of, rounded, to_record
+from cascade.writing.sound import refuse_other_lesions, refuse_unsound_record
 
 FILE = "findings.json"
 
@@ -31,11 +33,13 @@ def save(findings: Findings, out: Path | str, formats: Sequence[str] = ("json", 
         Names of the files written.
 
     Raises:
-        UsageError: E_UNKNOWN_FORMAT_NAME, E_NO_STUDY.
+        UsageError: E_UNKNOWN_FORMAT_NAME, E_NO_STUDY; E_USAGE, these are no findings or no path.
         OutputError: E_OUTPUT.
     """
     check_formats(formats, with_study=False)
-    return write(Output(Path(out), rounded(findings), frozenset(formats)))
+    if not isinstance(findings, Findings):
+        raise UsageError(f"findings are saved, got {type(findings).__name__}; a cascade's answer is one, as is a truth")
+    return write(Output(as_path(out, "a folder for findings"), rounded(findings), frozenset(formats)))
 
 
 def write_json(output: Output) -> list[str]:
@@ -51,7 +55,7 @@ def load_findings(out: Path | str) -> Findings:
     Raises:
         InputError: E_FINDINGS, a file is missing, damaged or of another format.
     """
-    out = Path(out)
+    out = as_path(out, "a folder of findings")
     try:
         record = json.loads((out / FILE).read_text(encoding="utf-8"))
         files = FILES
@@ -60,7 +64,11 @@ def load_findings(out: Path | str) -> Findings:
         elif record["format"] != FORMAT:
             text = f"findings.json has format {record['format']!r}, {FORMAT_1!r} and {FORMAT!r} are read"
             raise InputError("E_FINDINGS", text)
-        return from_record(record, load_maps(out, files, record["maps"], grid_of(record)))
+        grid = grid_of(record)
+        refuse_unsound_record(record, grid)
+        findings = from_record(record, load_maps(out, files, record["maps"], grid))
+        refuse_other_lesions(findings, files["labels"])
+        return findings
     except OSError as error:
         raise InputError(
             "E_FINDINGS", f"the folder holds no findings.json ({error.strerror}); give one that does"

@@ -72,8 +72,10 @@ def check_formats(names: Iterable[str], with_study: bool = True) -> None:
     """Refuse a name that is no format, and a format that shows a study where there is none.
 
     Raises:
-        UsageError: E_UNKNOWN_FORMAT_NAME, E_NO_STUDY.
+        UsageError: E_UNKNOWN_FORMAT_NAME, E_NO_STUDY; E_USAGE, the names are no list.
     """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise UsageError(f"output formats are a list of names, got {names!r}; write ['json', 'nifti'], such as that")
     for name in names:
         if name not in FORMATS:
             raise UsageError(f"there is no output format {name!r}; {nearest(name, FORMATS)}", "E_UNKNOWN_FORMAT_NAME")

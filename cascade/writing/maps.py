@@ -51,12 +51,11 @@ def load_maps(folder: Path, files: Mapping[str, str], entries: Mapping[str, Any]
     Args:
         folder: Where they lie.
         files: Name of each map's file.
-        entries: What findings.json says of each.
+        entries: What findings.json says of each; their boxes lie on the grid.
         grid: Of the findings.
 
     Raises:
         InputError: E_FINDINGS, a map is missing or lies on another grid.
-        ValueError: A box leaves the grid.
     """
     maps: dict[str, Field] = {}
     for name in MAPS:
@@ -65,8 +64,6 @@ def load_maps(folder: Path, files: Mapping[str, str], entries: Mapping[str, Any]
             box = Box(**entry["box"])
             full = read_volume(folder / files[name], grid, _dtype(entry))
             values = np.ascontiguousarray(full[box.slices])
-            if values.shape != box.shape:
-                raise ValueError(f"the box of {name} leaves the grid")
             maps[name] = Field(values, box)
     embolus = entries["embolus"]
     if embolus is not None and not embolus["stored"] and "labels" in maps:

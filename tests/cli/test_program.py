@@ -57,12 +57,28 @@ def test_an_interrupted_command_exits_130():
     assert FAIL(["fail", "--how", "interrupt"]) == 130
 
 
-@pytest.mark.parametrize("arguments", [[], ["rum"], ["run", "--fast"], ["run", "STUDY"], ["demo", "--seed", "one"]])
-def test_a_wrong_call_exits_2_and_prints_nothing_on_stdout(arguments: list[str], capsys: pytest.CaptureFixture[str]):
-    assert main(arguments) == 2
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("", "no command is named; known: run, simulate, convert, demo, inspect; see `cascade --help`"),
+        ("rum", "unknown command 'rum'; did you mean 'run'? see `cascade --help`"),
+        ("run --outt X", "unknown option '--outt'; did you mean '--out'? see `cascade run --help`"),
+        ("run STUDY -o OUT --paint 3", "unknown option '--paint'; see `cascade run --help`"),
+        ("run STUDY", "run needs -o OUT or --out OUT; see `cascade run --help`"),
+        ("convert", "convert needs SRC and DST; see `cascade convert --help`"),
+        ("simulate --seed 1.5", "--seed takes a whole number, got '1.5'; see `cascade simulate --help`"),
+        ("simulate --seed", "--seed needs a value; see `cascade simulate --help`"),
+        ("simulate --format x", "--format cannot be 'x'; choose from 'dicom', 'nifti'; see `cascade simulate --help`"),
+        ("demo A B", "unexpected B; nothing takes it there; see `cascade demo --help`"),
+    ],
+)
+def test_a_wrong_command_line_printed_a_box_of_many_lines(
+    arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments.split()) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err
+    assert said.err == f"error: E_USAGE: {sentence}\n"
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_a_wrong_setting_is_refused_by_its_name_and_leaves_no_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["simulate", "-o", str(tmp_path / "set"), "simulation.noise_hu=[-1,2]"]) == 2
-    assert "E_PHANTOM: simulation.noise_hu is [-1, 2]; each number must be from 0.1" in capsys.readouterr().err
+    assert "E_SIMULATION: simulation.noise_hu is [-1, 2]; each number must be from 0.1" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
 
 
@@ -164,7 +164,7 @@ def test_every_label_map_is_opened_before_the_first_study(tmp_path: Path, capsys
     command = ["simulate", "-o", str(tmp_path / "set"), "--anatomy", str(tmp_path / "maps")]
     # The first study, of an odd seed, is painted on the second map.
     assert main([*command, "-n", "2", "--seed", "1", *SMALL]) == 2
-    assert "E_PHANTOM: label map a.nii.gz lacks labels [2, 3]" in capsys.readouterr().err
+    assert "E_SIMULATION: label map a.nii.gz lacks labels [2, 3]" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
 
 

@@ -56,8 +56,8 @@ def test_an_int_is_taken_for_a_float() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        (3, "Shape must be an object, got 3"),
-        (None, "Shape must be an object, got None"),
+        (3, "the content must be an object, got 3"),
+        (None, "the content must be an object, got None"),
         ({"knd": 1}, "knd is unknown; did you mean 'kind'?"),
         ({"kind": "shut"}, "kind must be one of 'open', 'closed', got 'shut'"),
         ({"first": {"nam": "a", "x": 1}}, "first.nam is unknown; did you mean 'name'?"),

@@ -6,7 +6,7 @@ import pytest
 
 from cascade.core.errors import BundleError, CascadeError, InputError, UsageError
 from cascade.core.files import OutputError
-from cascade.simulation import PhantomError
+from cascade.simulation import SimulationError
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from cascade.simulation import PhantomError
         BundleError("a file is missing"),
         InputError("E_TRUNCATED", "it ends early"),
         OutputError("E_OUTPUT", "the disk is full"),
-        PhantomError("no lungs"),
+        SimulationError("no lungs"),
     ],
 )
 def test_an_error_comes_back_from_another_process_as_it_was(error: CascadeError):

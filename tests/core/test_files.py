@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,44 @@ def test_an_error_leaves_no_folder(tmp_path: Path) -> None:
         write_bytes(part / "file", b"")
         raise ValueError("not now")
     assert list(tmp_path.iterdir()) == []
+
+
+def of_a_process_that_is_gone() -> int:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_a_killed_process_left_of_a_folder_stayed_for_ever(there: bool, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    gone, alive = of_a_process_that_is_gone(), os.getppid()
+    for folder in (tmp_path, out) if there else (tmp_path,):
+        for name in (f".out.{gone}.part", f".out.{alive}.part", f".other.{gone}.part", f".out.2.{gone}.part"):
+            write_bytes(folder / name / "file", b"half of it")
+    with whole_folder(out) as part:
+        write_bytes(part / "file", b"")
+    for folder in (tmp_path, out) if there else (tmp_path,):
+        left = {path.name for path in folder.iterdir() if path.name.startswith(".")}
+        assert left == {f".out.{alive}.part", f".other.{gone}.part", f".out.2.{gone}.part"}
+
+
+def test_what_an_earlier_process_of_our_number_left_ended_the_run(tmp_path: Path) -> None:
+    write_bytes(tmp_path / f".out.{os.getpid()}.part" / "old", b"half of it")
+    with whole_folder(tmp_path / "out") as part:
+        write_bytes(part / "file", b"")
+    assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208  # hidden ones too
+    assert names_in(tmp_path / "out") == {"file"}
+
+
+def test_a_folder_that_is_being_written_is_not_taken_for_remains(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as part:
+        write_bytes(part / "file", b"")
+        with pytest.raises(UsageError, match="E_OUT"), whole_folder(tmp_path / "out"):
+            pass
+    assert names_in(tmp_path / "out") == {"file"}
 
 
 def test_below_a_file_no_folder_can_be_made(tmp_path: Path) -> None:

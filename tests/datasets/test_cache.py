@@ -74,7 +74,7 @@ def test_what_made_a_case_is_its_key(data: Path):
     assert key(two, STAGE) != before
     assert key(one, EmbolusConfig(pixel_mm=6.0)) != before
     assert key(replace(one, patient="another"), STAGE) != before
-    assert key(replace(one, asked=("nifti", {"embolus": "another"})), STAGE) != before
+    assert key(replace(one, read_as=("nifti", {"embolus": "another"})), STAGE) != before
     os.utime(one.files[1], ns=(0, 0))
     assert key(one, STAGE) != before
 

@@ -44,3 +44,10 @@ def test_a_case_of_a_format_from_elsewhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one.case").write_bytes(blob)
     with pytest.raises(InputError, match="E_NOT_A_CASE"):
         Case.load(tmp_path / "one.case")
+
+
+@pytest.mark.parametrize("content", [b"", b"no case", BEFORE.read_bytes()[:-50]])
+def test_a_file_that_is_no_case_ended_in_an_error_of_the_library(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "one.case").write_bytes(content)
+    with pytest.raises(InputError, match=r"E_NOT_A_CASE: one\.case is damaged"):
+        Case.load(tmp_path / "one.case")

@@ -13,7 +13,7 @@ from cascade.core.windows import WINDOWS
 from detectors import LungDetector
 from detectors.detect import Detection, detect, draw
 from detectors.images import open_image
-from tests.phantom_dicom import ORIENTATIONS, dataset, write
+from tests.analytic_dicom import ORIENTATIONS, dataset, write
 
 
 def dark(batch: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cascade.core.grid import Grid, Order
 from cascade.reading import from_array, read
-from tests.phantom_dicom import ORIENTATIONS, assert_right, dataset, phantom, rotated, write
+from tests.analytic_dicom import ORIENTATIONS, assert_right, dataset, phantom, rotated, write
 
 ORDERS = st.tuples(st.permutations((0, 1, 2)), st.tuples(st.booleans(), st.booleans(), st.booleans()))
 

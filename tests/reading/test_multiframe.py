@@ -11,7 +11,7 @@ from pydicom.uid import LegacyConvertedEnhancedCTImageStorage
 
 from cascade.core.errors import InputError
 from cascade.reading import read
-from tests.phantom_dicom import ORIENTATIONS, assert_right, phantom
+from tests.analytic_dicom import ORIENTATIONS, assert_right, phantom
 
 COPIED = (
     *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "PatientID", "SeriesNumber", "ImageType"),

@@ -19,7 +19,7 @@ from cascade.core.errors import InputError
 from cascade.core.windows import AIR_HU
 from cascade.reading import read
 from cascade.reading.pixels import codec
-from tests.phantom_dicom import assert_right, phantom, write
+from tests.analytic_dicom import assert_right, phantom, write
 
 
 def codes(study) -> set[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cascade.core.errors import InputError, UsageError
+from cascade.core.errors import InputError
 from cascade.reading import candidates, read
-from tests.phantom_dicom import AXIAL, ORIENTATIONS, assert_right, phantom, rotated, write
+from tests.analytic_dicom import AXIAL, ORIENTATIONS, assert_right, phantom, rotated, write
 
 
 def refused(path, **options) -> InputError:
@@ -210,7 +210,7 @@ def test_missing_uids_are_read_with_a_warning_and_no_source(tmp_path):
 
 
 def test_a_path_with_nothing_at_it_is_a_wrong_call(tmp_path):
-    with pytest.raises(UsageError, match="E_NO_SUCH_PATH"):
+    with pytest.raises(InputError, match="E_NOT_FOUND"):
         read(tmp_path / "nowhere")
 
 

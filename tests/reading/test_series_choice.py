@@ -6,7 +6,7 @@ import pytest
 
 from cascade.core.errors import InputError, UsageError
 from cascade.reading import candidates, read
-from tests.phantom_dicom import ORIENTATIONS, phantom, write
+from tests.analytic_dicom import ORIENTATIONS, phantom, write
 
 
 def series(number: int, cosines=ORIENTATIONS["axial"], **options):

@@ -11,7 +11,7 @@ import pytest
 
 from cascade.core.errors import InputError
 from cascade.reading import candidates, from_array, read
-from tests.phantom_dicom import phantom, write
+from tests.analytic_dicom import phantom, write
 
 AFFINE = np.array([[-0.7, 0, 0, 40], [0, 0.75, 0, -50], [0, 0, 2.5, -100], [0, 0, 0, 1.0]])
 
@@ -214,7 +214,7 @@ def test_an_array_with_its_offset_left_in_is_put_right_and_one_without_hu_is_ref
         from_array((volume + 1000) / 4000.0, spacing=(2, 1, 1))
 
 
-@pytest.mark.parametrize("spacing", [1.0, (1.0, 1.0), (1.0, 0.0, 1.0), (1.0, float("nan"), 1.0)])
+@pytest.mark.parametrize("spacing", [1.0, (1.0, 1.0), (1.0, 0.0, 1.0), (1.0, float("nan"), 1.0), "abc", {}])
 def test_a_spacing_that_is_not_three_lengths_is_refused(spacing):
     with pytest.raises(InputError, match="E_NO_GEOMETRY"):
         from_array(hu(), spacing=spacing)
@@ -223,6 +223,13 @@ def test_a_spacing_that_is_not_three_lengths_is_refused(spacing):
 def test_a_transposed_affine_is_refused():
     with pytest.raises(InputError, match=r"E_NO_GEOMETRY.*transposed"):
         from_array(hu(), affine=AFFINE.T)
+
+
+def test_an_affine_of_words_or_a_volume_of_uneven_rows_ended_in_a_raw_error():
+    with pytest.raises(InputError, match="E_NO_GEOMETRY"):
+        from_array(hu(), affine="abc")
+    with pytest.raises(InputError, match="E_PIXEL_FORMAT"):
+        from_array([[1], [2, 3]], spacing=(1, 1, 1))
 
 
 def test_lists_are_arrays_too():

@@ -276,6 +276,13 @@ def test_switches_are_gone_where_blocks_of_threads_overlap() -> None:
     assert dict(os.environ) == before
 
 
+def test_a_variable_that_another_thread_set_meanwhile_was_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THE_USER", "before")
+    with offline():
+        os.environ["OF_THE_USER"] = "kept"
+    assert os.environ["OF_THE_USER"] == "kept"
+
+
 def test_an_error_inside_puts_everything_back() -> None:
     before = dict(os.environ), np.get_printoptions(), list(warnings.filters)
 

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cascade.simulation import Anatomy, PhantomError, load
+from cascade.simulation import Anatomy, SimulationError, load
 from cascade.simulation.chest import fault
 from cascade.simulation.procedural import build
 
@@ -122,7 +122,7 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_map_that_is_no_chest_is_refused_by_its_file_with_the_remedy(tmp_path: Path, kind: str) -> None:
     labels, affine, told = WRONG[kind]
-    with pytest.raises(PhantomError, match=rf"label map a\.nii\.gz .*({told})") as caught:
+    with pytest.raises(SimulationError, match=rf"label map a\.nii\.gz .*({told})") as caught:
         load(_write(tmp_path / "a.nii.gz", labels, affine))
     assert "anatomy" not in caught.value.text
 
@@ -133,7 +133,7 @@ def test_a_map_without_affine_is_refused(tmp_path: Path) -> None:
     image.set_sform(None, 0)
     image.set_qform(None, 0)
     nib.save(image, tmp_path / "a.nii.gz")
-    with pytest.raises(PhantomError, match="no affine"):
+    with pytest.raises(SimulationError, match="no affine"):
         load(tmp_path / "a.nii.gz")
 
 
@@ -144,7 +144,7 @@ def test_a_map_whose_affine_is_nothing_is_refused(tmp_path: Path) -> None:
     for row in ("srow_x", "srow_y", "srow_z"):
         image.header[row] = 0
     (tmp_path / "a.nii").write_bytes(image.to_bytes())
-    with pytest.raises(PhantomError, match=r"a\.nii has an affine that gives its voxels no size; write it"):
+    with pytest.raises(SimulationError, match=r"a\.nii has an affine that gives its voxels no size; write it"):
         load(tmp_path / "a.nii")
 
 
@@ -156,21 +156,21 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_name(tmp_path: Path, kind:
     hole = whole[:half] + bytes(20) + whole[half + 20 :]
     bad = {"no NIfTI": b"nothing", "empty": b"", "cut off": whole[:half], "with a hole": hole}[kind]
     (tmp_path / "a.nii.gz").write_bytes(bad)
-    with pytest.raises(PhantomError, match=r"label map a\.nii\.gz cannot be read .*again"):
+    with pytest.raises(SimulationError, match=r"label map a\.nii\.gz cannot be read .*again"):
         load(tmp_path / "a.nii.gz")
 
 
 def test_an_image_of_another_format_is_refused(tmp_path: Path) -> None:
     make: Any = nib.freesurfer.mghformat.MGHImage
     nib.save(make(_map(), AFFINE), tmp_path / "a.mgz")
-    with pytest.raises(PhantomError, match=r"a\.mgz is no NIfTI"):
+    with pytest.raises(SimulationError, match=r"a\.mgz is no NIfTI"):
         load(tmp_path / "a.mgz")
 
 
 def test_anatomies_that_no_file_holds_are_refused_too() -> None:
-    with pytest.raises(PhantomError, match="anatomy flat has 2 axes"):
+    with pytest.raises(SimulationError, match="anatomy flat has 2 axes"):
         Anatomy(np.zeros((3, 3), np.uint8), (1.0, 1.0, 1.0), "flat")
-    with pytest.raises(PhantomError, match="anatomy thin has voxels"):
+    with pytest.raises(SimulationError, match="anatomy thin has voxels"):
         Anatomy(_map().transpose(2, 1, 0), (float("nan"), 1.0, 1.0), "thin")
 
 

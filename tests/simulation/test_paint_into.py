@@ -8,7 +8,7 @@ import pytest
 from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box, Grid
 from cascade.core.study import Study
-from cascade.simulation import PhantomError, Simulation
+from cascade.simulation import Simulation, SimulationError
 from cascade.simulation.paint_into import find_arteries, paint_into
 
 
@@ -97,5 +97,5 @@ def test_the_same_seed_paints_the_same_clots() -> None:
 def test_a_scan_without_bright_arteries_is_refused() -> None:
     study, arteries = scan()
     dark = Study(np.full(study.hu.shape, 40, np.int16), study.grid)
-    with pytest.raises(PhantomError):
+    with pytest.raises(SimulationError):
         find_arteries(dark, arteries)

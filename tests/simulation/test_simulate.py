@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cascade.core.errors import UsageError
 from cascade.core.truth import KNOWN
-from cascade.simulation import LABELS, Anatomy, PhantomError, Simulated, Simulation, outline, simulate
+from cascade.simulation import LABELS, Anatomy, Simulated, Simulation, SimulationError, outline, simulate
 from cascade.simulation.config import LIMITS
 from tests.simulation.conftest import SMALL
 
@@ -164,7 +165,7 @@ def _made(settings: dict[str, Any]) -> Simulation:
     ],
 )
 def test_a_config_that_nothing_can_be_drawn_from_is_refused(wrong: dict[str, object], told: str) -> None:
-    with pytest.raises(PhantomError, match=f"simulation.{told}"):
+    with pytest.raises(SimulationError, match=f"simulation.{told}"):
         _made(wrong)
 
 
@@ -176,7 +177,7 @@ def test_every_setting_has_limits_around_its_default() -> None:
         numbers = value if isinstance(value, tuple) else (value,)
         for outside in (-1e6, 1e6, NAN):
             wrong = tuple(outside for _ in numbers) if isinstance(value, tuple) else outside
-            with pytest.raises(PhantomError, match=f"simulation.{name} is .* must be from"):
+            with pytest.raises(SimulationError, match=f"simulation.{name} is .* must be from"):
                 _made({name: wrong})
 
 
@@ -229,3 +230,9 @@ def test_bronchi_in_the_lung_run_beside_arteries() -> None:
     )
     assert np.median(artery) < 4
     assert np.median(artery) < 0.5 * np.median(vein)
+
+
+@pytest.mark.parametrize(("config", "seed"), [(None, 1), (SMALL, "x"), (SMALL, -1)])
+def test_what_is_no_config_or_no_seed_ended_in_a_raw_error(config: Any, seed: Any) -> None:
+    with pytest.raises(UsageError, match="E_USAGE: a study is simulated from a Simulation and a whole number"):
+        simulate(config, seed)

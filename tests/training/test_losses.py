@@ -83,10 +83,10 @@ def test_a_wrong_label_pulls_less_with_the_reverse_cross_entropy_than_four_times
 
 def test_tversky_weighs_what_is_missed() -> None:
     target = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
-    missed, alarm = torch.tensor([[20.0, -20, -20, -20]]), torch.tensor([[20.0, 20, 20, -20]])
+    missed, false = torch.tensor([[20.0, -20, -20, -20]]), torch.tensor([[20.0, 20, 20, -20]])
     for beta, dearer in ((0.7, True), (0.3, False)):
         config = LossConfig(smooth=0.0, tversky_alpha=1 - beta, tversky_beta=beta)
-        assert (float(tversky(missed, target, config)) > float(tversky(alarm, target, config))) is dearer
+        assert (float(tversky(missed, target, config)) > float(tversky(false, target, config))) is dearer
 
 
 def test_the_hinge_of_lovasz_is_the_jaccard_loss_where_answers_are_sure() -> None:

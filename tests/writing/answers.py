@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,9 @@ def findings(draw: Any) -> Findings:
         Lesion(n + 1, 3, float(rng.random() * 100), *rng.random(3).tolist(), (1.0, 2.0, 3.0), (1, 2), "both")
         for n in range(draw(st.integers(0, 4)))
     )
+    marked = np.zeros(BOX.shape, np.uint8)
+    marked[0, 0, : len(lesions)] = [lesion.number for lesion in lesions]
+    full = replace(full, labels=Field(marked, BOX))
     unknown = draw(st.sets(st.sampled_from(FIELDS)))
     changes: dict[str, Any] = dict.fromkeys(unknown)
     values = {

@@ -15,7 +15,7 @@ from cascade.core.study import Study
 from cascade.reading import from_array, read
 from cascade.writing import write_dicom, write_nifti
 from cascade.writing.dicom import decimal
-from tests.phantom_dicom import assert_right, phantom, rotated, write
+from tests.analytic_dicom import assert_right, phantom, rotated, write
 from tests.writing.answers import ORDERS, study
 
 

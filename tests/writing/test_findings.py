@@ -265,6 +265,32 @@ def test_a_map_whose_box_leaves_the_grid_is_refused(tmp_path):
         load_findings(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("part", "change", "sentence"),
+    [
+        ("maps", lambda maps: maps["std"]["box"].update(x0=-2), "the box of std leaves the grid"),
+        ("maps", lambda maps: maps["labels"]["box"].update(z0=4, z1=2), "the box of labels leaves the grid"),
+        ("lungs", lambda lungs: lungs["region"].update(y1=99), "the box of lungs leaves the grid"),
+        ("lungs", lambda lungs: lungs["boxes"][0].update(z=-1), "a lung box stands on a slice"),
+        ("slices", lambda rows: rows[1].update(slice=-1), "slices are not numbered 0 to 5"),
+        ("slices", lambda rows: rows.pop(), "slices are not numbered 0 to 5"),
+        ("lesions", lambda lesions: lesions[0].update(slices=[2, 9]), "lesion 1 lies on slices"),
+        ("lesions", lambda lesions: lesions[0].update(number=2), "two lesions have one number"),
+        ("lesions", lambda lesions: lesions[0].update(number=7), r"embolus\.nii\.gz holds lesion 1"),
+        ("lesions", lambda lesions: lesions.append({**lesions[0], "number": 3}), r"embolus\.nii\.gz lacks lesion 3"),
+        ("grid", lambda grid: grid.update(shape=[0, 16, 20]), "voxels is none"),
+    ],
+)
+def test_findings_that_contradict_themselves_were_read(tmp_path, part, change, sentence):
+    save(answer(), tmp_path, ALL)
+    path = tmp_path / "findings.json"
+    record = json.loads(path.read_text())
+    change(record[part])
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=rf"^E_FINDINGS: (findings\.json is damaged \(ValueError: )?.*{sentence}"):
+        load_findings(tmp_path)
+
+
 @given(values=st.lists(st.floats(0, 512, width=32), min_size=4, max_size=4))
 @settings(max_examples=30, deadline=None)
 def test_boxes_come_back_bit_for_bit(tmp_path_factory, values):

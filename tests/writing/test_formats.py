@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,17 @@ def test_a_misspelt_format_is_answered_with_the_nearest_before_anything_is_writt
     with pytest.raises(UsageError, match=r"E_UNKNOWN_FORMAT_NAME: .*did you mean 'nifti'"):
         save(answer(), tmp_path, ("json", "nifty"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("formats", ["json", None])
+def test_one_format_without_a_list_was_read_letter_by_letter(formats: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="E_USAGE: output formats are a list of names"):
+        save(answer(), tmp_path, formats)
+
+
+def test_what_is_no_findings_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="E_USAGE: findings are saved, got int"):
+        save(3, tmp_path)  # type: ignore[arg-type]  # as a stranger calls it
 
 
 def test_the_list_is_read_without_what_writes_the_formats() -> None:

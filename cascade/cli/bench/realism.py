@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cascade.cli.bench.beside import Beside, study_name
+from cascade.cli.bench.real_and_simulated import RealAndSimulated, study_name
 from cascade.cli.options import OptionalOut
 from cascade.cli.program import OK
 from cascade.cli.terminal import progress_bar
@@ -12,7 +12,7 @@ from cascade.core.folder import writable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Realism(Beside):
+class Realism(RealAndSimulated):
     """Measure how like a scanner's simulated studies look: noise, spectrum, tissues, texture, edges.
 
     For example:

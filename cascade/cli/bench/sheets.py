@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cascade.cli.bench.beside import Beside, study_name
+from cascade.cli.bench.real_and_simulated import RealAndSimulated, study_name
 from cascade.cli.options import Out
 from cascade.cli.program import OK
 from cascade.cli.terminal import progress_bar
@@ -14,11 +14,11 @@ from cascade.core.errors import UsageError
 from cascade.core.folder import writable
 
 WIDTHS = (32, 2048)
-"""Of a picture, pixels."""
+"""The narrowest and the widest picture, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sheets(Beside):
+class Sheets(RealAndSimulated):
     """Put simulated studies beside real ones, at the same levels, windows and scale.
 
     For example:

@@ -31,7 +31,7 @@ class Check(Command):
     dataset: Name = None
 
     def run(self) -> int:
-        """Look through them."""
+        """Look through the data sets, and print what stands against training."""
         if not self.data:
             raise UsageError("no data to check; give --data FOLDER")
         for folder in (*self.data, *self.validation):
@@ -40,9 +40,9 @@ class Check(Command):
 
         report = check(self.data, self.validation, self.dataset)
         for side in report.sides if self.validation else report.sides[:1]:
-            for line in side.told():
+            for line in side.lines():
                 tell(line)
-        for line in report.told():
+        for line in report.lines():
             say_aside(line)
         if report.sound:
             return OK

@@ -39,7 +39,7 @@ class Classifier(LoopCommand):
     imagenet: YesNo = None
 
     def flags(self) -> Mapping[str, Any]:
-        """Of the network, too."""
+        """The options of every training, and those that choose the stage and its network."""
         stage = self.stage and plain(self.stage)
         return {**super().flags(), "stage": stage, "net": self.net, "imagenet": is_yes(self.imagenet)}
 
@@ -59,7 +59,7 @@ class Classifier(LoopCommand):
         return name
 
     def run(self) -> int:
-        """Train it."""
+        """Train the stage's network, and write the bundle that holds it."""
         command = self.resumed()
         stage = command.stage_name()
         if not self.print_config:

@@ -115,7 +115,7 @@ class TrainingCommand(Configured):
         return merged(usual, self.changes())
 
     def flags(self) -> Mapping[str, Any]:
-        """Of every training."""
+        """The options that every training has, as settings."""
         return {"dataset": self.dataset, "fusion": is_yes(self.fusion)}
 
     def base(self) -> Weights | None:
@@ -158,7 +158,7 @@ class LoopCommand(TrainingCommand):
     start: Annotated[Path | None, arg(metavar="FILE")] = None
 
     def resumed(self) -> Self:
-        """As of every training; and of several processes, all but the first are quiet.
+        """This command, with the sources of the run that is resumed; of several processes, all but the first are quiet.
 
         Raises:
             UsageError: Several processes are given no folder.
@@ -171,13 +171,13 @@ class LoopCommand(TrainingCommand):
         return command if os.environ.get("RANK") == "0" else replace(command, quiet=True)
 
     def refuse_absent_data(self) -> None:
-        """As of every training; and start weights must be there."""
+        """Refuse data, and weights to begin with, that are not there."""
         super().refuse_absent_data()
         if self.start is not None:
             existing(self.start, "a safetensors file")
 
     def flags(self) -> Mapping[str, Any]:
-        """Of the plan, too."""
+        """The options of every training, and those that stand for settings of the plan."""
         return {
             **super().flags(),
             "start": self.start and str(self.start.resolve()),
@@ -189,7 +189,7 @@ class LoopCommand(TrainingCommand):
         }
 
     def settings(self, usual: T) -> T:
-        """As of every training; --epochs count evaluations.
+        """The usual settings with the changes that were given; --epochs becomes as many steps of evaluations.
 
         Raises:
             InputError: The file of settings is not there.

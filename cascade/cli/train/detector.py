@@ -31,7 +31,7 @@ class Detector(TrainingCommand):
     net: Name = None
 
     def flags(self) -> Mapping[str, Any]:
-        """Of the trainer, too."""
+        """The options of every training, and those that Ultralytics' trainer takes."""
         return {
             **super().flags(),
             "training.yaml": self.net and f"{self.net.removesuffix('.yaml')}.yaml",

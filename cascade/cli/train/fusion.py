@@ -40,7 +40,7 @@ class Fusion(Command):
     runtime: Runtime = "auto"
 
     def run(self) -> int:
-        """Fit it."""
+        """Fit the fusion, and write it into the bundle."""
         if not self.data:
             raise UsageError("no exams to fit on; give --data FOLDER")
         for folder in self.data:
@@ -60,7 +60,7 @@ class Fusion(Command):
                 dataset=self.dataset,
                 device=self.device,
                 runtime=named(self.runtime),
-                told=progress,
+                progress=progress,
             )
         say(self, f"fitted; the bundle is {out}")
         return OK

@@ -42,7 +42,7 @@ class Images(Command):
     quality: Count = 95
 
     def run(self) -> int:
-        """Write them."""
+        """Write the slices as pictures, with their tables."""
         if not self.data:
             raise UsageError("no data to write pictures of; give --data FOLDER")
         sources: tuple[Path, ...] = tuple(existing(path) for path in self.data)

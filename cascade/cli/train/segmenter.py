@@ -37,11 +37,11 @@ class Segmenter(LoopCommand):
     add_member: bool = False
 
     def flags(self) -> Mapping[str, Any]:
-        """Of the network, too."""
+        """The options of every training, and those that choose the network."""
         return {**super().flags(), "net": self.net, "add_member": self.add_member or None}
 
     def run(self) -> int:
-        """Train it."""
+        """Train the network, and write the bundle that holds it."""
         command = self.resumed()
         if not self.print_config:
             command.refuse_absent_data()

@@ -32,11 +32,11 @@ EDGES = ("x0", "y0", "x1", "y1")
 
 @dataclass(frozen=True)
 class Options(PictureOptions):
-    """What the pictures don't say."""
+    """What the pictures don't say of themselves: their spacing and window."""
 
 
 def fits(folder: Path) -> bool:
-    """Whether the table is there."""
+    """Whether the folder holds the table of boxes."""
     return (folder / TABLE).is_file()
 
 

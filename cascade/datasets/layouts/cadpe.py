@@ -50,7 +50,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of the scans."""
+    """The cases before they are opened, in the order of the scans."""
     images, masks = _by_scan(folder / "images"), _by_scan(folder / "rs")
     for scan in sorted({*images, *masks}):
         if options.split in ("all", split_of(scan)):

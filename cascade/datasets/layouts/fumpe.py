@@ -108,7 +108,7 @@ def _place(to_index: NDArray[np.floating[Any]], header: Header) -> int:
 
 
 def _planes(path: Path, key: str) -> NDArray[Any]:
-    """`[slice, row, column]`."""
+    """A variable of a MATLAB file as `[slice, row, column]`."""
     from scipy.io import loadmat
 
     try:

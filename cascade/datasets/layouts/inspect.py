@@ -59,7 +59,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of the table."""
+    """The cases before they are opened, in the order of the table."""
     if not options.table:
         text = "the layout inspect needs the name of its table"
         raise UsageError(f"{text}; write it into dataset.yaml: options: {{table: labels.csv}}", "E_DATASET")

@@ -55,7 +55,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of the table."""
+    """The cases before they are opened, in the order of the table."""
     tables = [path for path in (folder / "train.csv", folder / SPACING) if path.is_file()]
     known = _spacings(folder / SPACING)
     patients = _patients(folder / "train.csv")

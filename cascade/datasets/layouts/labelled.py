@@ -23,7 +23,7 @@ MASK = "embolus.nii.gz"
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """This layout has no options."""
 
 
 def fits(folder: Path) -> bool:
@@ -37,7 +37,7 @@ def is_study(path: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of their names."""
+    """The cases before they are opened, in the order of their names."""
     for path in _studies(folder):
         yield Entry(path.name, path.name, (path / "ct", path / MASK), partial(_open, path))
 

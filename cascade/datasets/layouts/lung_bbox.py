@@ -47,7 +47,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of the boxes."""
+    """The cases before they are opened, in the order of the boxes."""
     boxes = {}
     for row in rows(folder / TABLE, ("Image", *COLUMNS)):
         x0, y0, x1, y1 = (number(row[name], TABLE) for name in COLUMNS)

@@ -30,7 +30,7 @@ ENDING = ".nii.gz"
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """This layout has no options."""
 
 
 def fits(folder: Path) -> bool:

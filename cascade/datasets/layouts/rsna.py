@@ -84,7 +84,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of the table."""
+    """The cases before they are opened, in the order of the table."""
     for study, told in exams(folder / "train.csv").items():
         path = folder / "train" / study / told.series
         if options.missing == "refuse" or path.is_dir():

@@ -19,7 +19,7 @@ from cascade.reading import read
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """This layout has no options."""
 
 
 def fits(folder: Path) -> bool:
@@ -28,7 +28,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of their names."""
+    """The cases before they are opened, in the order of their names."""
     for path in _scans(folder):
         yield Entry(path.name, path.name, (path,), partial(_open, path))
 

@@ -19,7 +19,7 @@ ONTO = "onto-"
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """This layout has no options."""
 
 
 def fits(folder: Path) -> bool:
@@ -28,7 +28,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of the index."""
+    """The cases before they are opened, in the order of the index."""
     for row in rows(folder / "index.csv", ("study", "anatomy")):
         study, anatomy = folder / row["study"], row["anatomy"]
         ct = study / "ct.nii.gz" if (study / "ct.nii.gz").is_file() else study / "ct"

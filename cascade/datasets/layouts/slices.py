@@ -25,7 +25,7 @@ LABELS = {"lung": 1.0, "no_lung": 0.0}
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """This layout has no options."""
 
 
 def fits(folder: Path) -> bool:
@@ -34,7 +34,7 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of the table."""
+    """The cases before they are opened, in the order of the table."""
     for row in rows(folder / "labels.csv", ("file", "label")):
         patient = row.get("patient") or row.get("patient_id")
         if not patient:

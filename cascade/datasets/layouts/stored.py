@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cascade.core.errors import InputError
 from cascade.datasets.case import Case
 from cascade.datasets.entry import Entry
 
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """This layout has no options."""
 
 
 def fits(folder: Path) -> bool:
@@ -24,19 +23,10 @@ def fits(folder: Path) -> bool:
 
 
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
-    """In the order of their names."""
+    """The cases before they are opened, in the order of their names."""
     for path in sorted(folder.glob("*.case")):
         name, patient = _head(path)
-        yield Entry(name, patient, (path,), partial(_open, path))
-
-
-def _open(path: Path) -> Case:
-    from safetensors import SafetensorError
-
-    try:
-        return Case.load(path)
-    except SafetensorError as error:
-        raise InputError("E_NOT_A_CASE", f"{path.name} is damaged ({error}); make it again") from error
+        yield Entry(name, patient, (path,), partial(Case.load, path))
 
 
 def _head(path: Path) -> tuple[str, str]:

@@ -14,7 +14,7 @@ Sample = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Draws(Protocol):
-    """Draws samples."""
+    """Where the samples come from that a mosaic is made of."""
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """A view `[slice, y, x]` and its target `[output, y, x]`."""

@@ -16,7 +16,7 @@ from cascade.core.folder import stem
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside(Command):
+class RealAndSimulated(Command):
     """Real studies and simulated ones.
 
     Attributes:
@@ -35,7 +35,7 @@ class Beside(Command):
 
     @property
     def seeds(self) -> range:
-        """Of the simulated studies."""
+        """The seeds of the simulated studies."""
         return range(self.seed, self.seed + self.simulated)
 
     def maps(self) -> list[Path]:
