@@ -63,14 +63,15 @@ class Network:
         name: A key of its package's `NETWORKS`.
         arguments: What its class is called with; JSON.
         blob: The safetensors file's bytes, the very ones that were checked.
-        input: Shape of one sample `[channel, y, x]` where known: it is then opened before the first study.
+        input: Shape of one sample `[channel, y, x]` or `[channel, z, y, x]` where known: it is then opened before the
+            first study.
         figures: What was measured of it, for the card.
     """
 
     name: str
     arguments: Mapping[str, Any]
     blob: bytes = field(repr=False)
-    input: tuple[int, int, int] | None = None
+    input: tuple[int, ...] | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -79,7 +80,7 @@ class Network:
         name: str,
         arguments: Mapping[str, Any],
         module: nn.Module,
-        input: tuple[int, int, int] | None = None,  # noqa: A002  # the manifest's own word
+        input: tuple[int, ...] | None = None,  # noqa: A002  # the manifest's own word
         figures: Mapping[str, Any] | None = None,
     ) -> Network:
         """A torch module as it will be stored: kernels in 16 bits, everything else as it is.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cascade.anatomy.morphology import components, largest
-from cascade.core.findings import Field, Findings, Side
+from cascade.core.findings import Field, Findings, Quality, Side
 from cascade.core.grid import Box, Grid
 from cascade.core.study import Study
 from cascade.fusion.parameters import LesionModel
@@ -20,7 +20,8 @@ from cascade.fusion.parameters import LesionModel
 Values = NDArray[np.float64]
 
 _FAR_MM = 50.0  # Farther from the arteries than this is far.
-_MOST_CONTRAST = 2.0  # From 200 HU on, a clot cannot be darker than the blood in a way that says more.
+_LEAST_DARKER_HU = 10.0  # A candidate that is no darker than blood is as much as this.
+_USUAL_NOISE_HU = 20.0
 _COARSE_MM = 3.0  # Distances to the arteries are taken on a lattice of about this width.
 
 
@@ -71,16 +72,17 @@ class Candidates:
         """The part of the box that holds each component, along z, y, x."""
         return list(ndimage.find_objects(self.labels.astype(np.int32)))
 
-    def inputs(self, blood_hu: float | None = None) -> dict[str, Values]:
+    def inputs(self, quality: Quality | None = None) -> dict[str, Values]:
         """The lesion model's inputs, each `[n]`; NaN where unknown.
 
         Args:
-            blood_hu: Of the pulmonary arteries, where known.
+            quality: HU of the blood in the arteries, and noise, where they were measured.
         """
-        blood = np.nan if blood_hu is None else blood_hu
+        blood, noise = (quality.artery_hu, quality.noise_hu) if quality else (None, None)
+        darker = np.full(len(self), np.nan) if blood is None else blood - self.hu
         return {
             "expected": np.log1p(self.expected_mm3),
-            "contrast": np.clip((blood - self.hu) / 100, 0, _MOST_CONTRAST),
+            "contrast": np.log(np.maximum(darker, _LEAST_DARKER_HU) / max(noise or _USUAL_NOISE_HU, 1.0)),
             "volume": np.log(np.maximum(self.volume_mm3, 1.0)),
             "peak": logit(self.peak, 0.01),
             "mean": logit(self.mean, 0.01),

@@ -226,8 +226,9 @@ def fit_lesions(
         for i, (table, odds) in enumerate(zip(tables, unseen, strict=True))
         for k in range(len(OUTLINES))
     }
-    # Of those that are as good, the lowest threshold: a hundredth of Dice is noise, and what is found counts more.
-    i, k = min(key for key, value in worths.items() if value >= max(worths.values()) - 0.01)
+    # Of thresholds that are as good, the lowest: a hundredth of Dice is noise, and what is found counts more.
+    i = min(i for (i, _), value in worths.items() if value >= max(worths.values()) - 0.01)
+    k = max(range(len(OUTLINES)), key=lambda k: worths[i, k])
     model = replace(fitted_lesions(tables[i], _MODELS[i]), outline=OUTLINES[k])
     kept = {name: kept_from(tables[i], unseen[i], most, k) for name, most in FALSE_POSITIVES.items()}
     return tables[i], replace(model, threshold=kept[USUAL], thresholds=kept), unseen[i]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade.core.findings import Findings
+from cascade.core.findings import Findings, Quality
 from cascade.core.study import Study
 from cascade.core.truth import is_positive
 from cascade.fusion.candidates import Candidates, find
-from cascade.fusion.gates import artery_hu
+from cascade.fusion.gates import artery_hu, noise
 from cascade.fusion.logistic import Values
 from cascade.fusion.parameters import LESION_INPUTS, LesionModel
 
@@ -62,7 +62,7 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
     if candidates is None:
         nothing = np.zeros((0, len(OUTLINES)))
         return Measured(small, is_positive(truth), None, np.zeros(0), nothing, np.zeros(0, bool), nothing)
-    table = candidates.inputs(None if study is None else artery_hu(study, findings))
+    table = candidates.inputs(None if study is None else _quality(study, findings))
     inputs = np.stack([table[name] for name in LESION_INPUTS], axis=1)
     everything = np.ones(candidates.labels.shape, bool)
     drawn = _drawn(candidates, findings, everything)
@@ -74,6 +74,11 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
     true = hit[:, 0] >= np.maximum(_OVERLAP * candidates.volume_mm3, voxel_mm3)
     volume = float(np.count_nonzero(mask) * voxel_mm3)
     return Measured(small, is_positive(truth), inputs, candidates.expected_mm3, drawn, true, hit, volume)
+
+
+def _quality(study: Study, findings: Findings) -> Quality:
+    """What the gates measure of it that candidates are held against."""
+    return Quality(contrast_hu=artery_hu(study, findings), contrast_source="arteries", noise_hu=noise(study))
 
 
 def _drawn(candidates: Candidates, findings: Findings, where: NDArray[np.bool_]) -> Values:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from cascade.core.registry import nearest
 
-LESION_INPUTS = ("expected", "peak", "agreement", "contrast")
-"""What the lesion model is fitted on: log volume by the voxels' probabilities, log-odds of the surest voxel, how
-little the ensemble's members differ, and how much darker than the blood of the arteries a candidate is. Each is turned
-so that more of it speaks for an embolus."""
+LESION_INPUTS = ("expected", "peak", "mean", "contrast")
+"""What the lesion model is fitted on: log volume by the voxels' probabilities, log-odds of the surest voxel and of the
+mean one, and the contrast of the blood in the arteries to a candidate, in units of noise. Each is turned so that more
+of it speaks for an embolus. The artery map is not among them: where a clot fills its artery, it shows none."""
 
-KNOWN_INPUTS = (*LESION_INPUTS, "volume", "mean", "artery", "in_tree", "near_tree")
+KNOWN_INPUTS = (*LESION_INPUTS, "volume", "artery", "in_tree", "near_tree", "agreement")
 """Those, and what earlier bundles' models read."""
 
 VOXEL_INPUTS = {

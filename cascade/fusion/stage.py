@@ -138,7 +138,7 @@ def _odds(parameters: FusionParameters, candidates: Candidates | None, quality: 
     if not model.coefficients:
         # Unfitted: a component is as sure as its surest voxel.
         return logit(candidates.peak)
-    return score(model, candidates.inputs(quality.artery_hu), len(candidates))
+    return score(model, candidates.inputs(quality), len(candidates))
 
 
 def _with_lesions(

@@ -26,13 +26,13 @@ class Blueprint:
         build: Makes the torch module with its weights, in evaluation mode. It can be pickled where the network is to
             be opened in other processes.
         key: Changes whenever the built network would answer otherwise; names its compiled form. Empty: no cache.
-        input: Shape of one sample `[channel, y, x]`; None where only the first batch tells.
+        input: Shape of one sample `[channel, y, x]` or `[channel, z, y, x]`; None where only the first batch tells.
     """
 
     name: str
     build: Callable[[], nn.Module]
     key: str = ""
-    input: tuple[int, int, int] | None = None
+    input: tuple[int, ...] | None = None
 
     def module(self) -> nn.Module:
         """The torch module, on the CPU and in evaluation mode."""

@@ -47,6 +47,22 @@ def test_json_prints_the_findings_and_nothing_else(study: Path, bundle: Path, tm
     assert not (tmp_path / "out" / "report.html").exists()
 
 
+def test_an_operating_point_and_stages_to_leave_out_are_given_on_the_command_line(
+    study: Path, bundle: Path, tmp_path: Path, capsys: CAPSYS
+):
+    flags = ("--bundle", bundle, "--formats", "json")
+    assert run(study, "-o", tmp_path / "point", *flags, "--operating-point", "rule_out") == 0
+    exam = json.loads((tmp_path / "point" / "findings.json").read_text())["exam"]
+    assert (exam["operating_point"], exam["decision"] in ("positive", "negative")) == ("rule_out", True)
+    assert run(study, "-o", tmp_path / "less", *flags, "--without", "siamese, lung_filter") == 0
+    found = json.loads((tmp_path / "less" / "findings.json").read_text())
+    assert found["provenance"]["stages"] == ["lung_detector", "embolus"]
+    assert run(study, "-o", tmp_path / "no", "--bundle", bundle, "--operating-point", "rule_inn") == 2
+    assert "did you mean 'rule_in'?" in refused(capsys)
+    assert run(study, "-o", tmp_path / "no", "--bundle", bundle, "--without", "siames") == 2
+    assert "did you mean 'siamese'?" in refused(capsys)
+
+
 def test_falling_back_on_the_cpu_is_said_in_run_json(
     slab: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
