@@ -243,10 +243,10 @@ def _network(folder: Path, stage: str, item: Mapping[str, Any]) -> Network:
         )
     shape = item.get("input")
     if shape is not None and not (
-        isinstance(shape, list) and len(shape) == 3 and all(isinstance(n, int) and 0 < n <= 4096 for n in shape)
+        isinstance(shape, list) and len(shape) in (3, 4) and all(isinstance(n, int) and 0 < n <= 4096 for n in shape)
     ):
         raise BundleError(
-            f"network {name!r} has an input of {shape!r}; three positive integers are meant", "E_MANIFEST"
+            f"network {name!r} has an input of {shape!r}; three or four positive integers are meant", "E_MANIFEST"
         )
-    size = None if shape is None else (shape[0], shape[1], shape[2])
+    size = None if shape is None else tuple(shape)
     return Network(name, item["arguments"], blob, size, item.get("figures", {}))

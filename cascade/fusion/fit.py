@@ -17,7 +17,7 @@ from cascade.core.errors import UsageError
 from cascade.core.findings import Findings
 from cascade.fusion.candidates import score
 from cascade.fusion.logistic import Values, fit_monotone, folds, platt
-from cascade.fusion.measured import OUTLINES, Case, Measured, measure
+from cascade.fusion.measured import OUTLINES, Case, Measured, measure, quality_of
 from cascade.fusion.parameters import (
     LESION_INPUTS,
     VOXEL_INPUTS,
@@ -65,7 +65,8 @@ def fit(
 
 def measure_all(case: Case) -> list[Measured]:
     """What one exam gives at each voxel threshold of `GROW`."""
-    return [measure(case, model) for model in _MODELS]
+    quality = quality_of(*case[:2])
+    return [measure(case, model, quality) for model in _MODELS]
 
 
 def fit_measured(

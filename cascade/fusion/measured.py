@@ -54,15 +54,15 @@ class Measured:
         return replace(self, inputs=None)
 
 
-def measure(case: Case, lesions: LesionModel) -> Measured:
-    """What one exam gives, at a grow threshold."""
+def measure(case: Case, lesions: LesionModel, quality: Quality | None = None) -> Measured:
+    """What one exam gives, at a grow threshold; its `quality` is measured where it is not given."""
     study, findings, truth = case
     candidates = find(findings, lesions, study)
     small = replace(findings, embolus=None, arteries=None, std=None, labels=None, lesions=None, reference=None)
     if candidates is None:
         nothing = np.zeros((0, len(OUTLINES)))
         return Measured(small, is_positive(truth), None, np.zeros(0), nothing, np.zeros(0, bool), nothing)
-    table = candidates.inputs(None if study is None else _quality(study, findings))
+    table = candidates.inputs(quality or quality_of(study, findings))
     inputs = np.stack([table[name] for name in LESION_INPUTS], axis=1)
     everything = np.ones(candidates.labels.shape, bool)
     drawn = _drawn(candidates, findings, everything)
@@ -76,8 +76,10 @@ def measure(case: Case, lesions: LesionModel) -> Measured:
     return Measured(small, is_positive(truth), inputs, candidates.expected_mm3, drawn, true, hit, volume)
 
 
-def _quality(study: Study, findings: Findings) -> Quality:
-    """What the gates measure of it that candidates are held against."""
+def quality_of(study: Study | None, findings: Findings) -> Quality:
+    """What the gates measure of an exam that candidates are held against."""
+    if study is None or findings.embolus is None:
+        return Quality()
     return Quality(contrast_hu=artery_hu(study, findings), contrast_source="arteries", noise_hu=noise(study))
 
 
