@@ -62,7 +62,7 @@ class Run:
         self.state = folder / "checkpoints" / "state.safetensors"
         self._watch = watch
         self._is_main = world().is_main
-        self._start = time.monotonic()
+        self._start = self._begun = time.monotonic()
         self._pending: list[dict[str, float | torch.Tensor]] = []
         self._steps: list[dict[str, float]] = []
         self._epochs: list[dict[str, float]] = []
@@ -83,13 +83,19 @@ class Run:
         """Time spent, that before a stop included."""
         return time.monotonic() - self._start
 
+    @property
+    def seconds_since_start(self) -> float:
+        """Time spent since this start."""
+        return time.monotonic() - self._begun
+
     def refuse_ended(self, done: int, planned: int) -> None:
-        """Refuse to go on where no step is left and no weights were kept yet.
+        """Refuse to go on where no step is left, and no weights were kept yet or all is written.
 
         Raises:
             UsageError: More steps were done than are planned now.
         """
-        if done >= planned and not (self.folder / "checkpoints" / "best").is_dir():
+        ended = (self.folder / "bundle" / "manifest.json").is_file()
+        if done >= planned and (ended or not (self.folder / "checkpoints" / "best").is_dir()):
             raise UsageError(f"the run has done {done} steps already, plan.steps is {planned}; give more", "E_RESUME")
 
     def go_back(self, progress: TrainingState) -> None:

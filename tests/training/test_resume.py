@@ -159,6 +159,16 @@ def test_a_run_that_has_ended_is_not_resumed(tmp_path: Path) -> None:
         Segmenter(resume=run).resumed()
 
 
+def test_a_run_whose_rate_stays_is_taken_up_again_after_its_end(tmp_path: Path) -> None:
+    run = stopped(tmp_path, SegmenterTraining(plan=Plan(steps=50, schedule="constant")))
+    (run / "bundle").mkdir()
+    (run / "bundle" / "manifest.json").touch()
+    assert Segmenter(resume=run, minutes=8.0).resumed().settings(SegmenterTraining()).plan.minutes == 8
+    (run / "checkpoints" / "best").mkdir()
+    with pytest.raises(UsageError, match=r"E_RESUME.*has done 50 steps already, plan.steps is 50; give more"):
+        Run(run, {}, resume=True).refuse_ended(50, 50)
+
+
 def test_a_run_with_a_setting_of_another_form_is_not_resumed(tmp_path: Path) -> None:
     run = stopped(tmp_path)
     text = (run / "args.yaml").read_text()
