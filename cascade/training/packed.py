@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascade.core.findings import Field, Findings, Lungs
-from cascade.core.grid import Box
+from cascade.core.grid import Box, Grid
 from cascade.core.isotropic import Isotropic
 from cascade.core.study import Study
+from cascade.datasets import Entry
+from cascade.datasets.cache import prepared_file
 from cascade.datasets.case import Case
 
 STEP_MM = 2.0
@@ -46,6 +51,42 @@ def packed(case: Case, step_mm: float = STEP_MM, margin_mm: float = MARGIN_MM) -
         exam=case.truth.exam,
     )
     return replace(case, study=Study(hu, small, case.study.facts), truth=known)
+
+
+def packed_files(found: Iterable[Entry], step_mm: float, folder: Path) -> list[Path]:
+    """The files of a data set's cases, packed; those that are so already are taken as they are.
+
+    Args:
+        found: The cases.
+        step_mm: Distance of the lattice's points.
+        folder: Where those lie that were packed here.
+
+    Raises:
+        InputError: One cannot be opened.
+        OutputError: The folder cannot be written.
+    """
+    settings = {"packed": True, "step_mm": step_mm, "margin_mm": MARGIN_MM}
+    return [
+        entry.files[0]
+        if entry.asked[0] == "stored" and is_packed(entry.files[0], step_mm)
+        else prepared_file(entry, lambda case: packed(case, step_mm), settings, folder)
+        for entry in found
+    ]
+
+
+def is_packed(path: Path, step_mm: float) -> bool:
+    """Whether a stored case lies on points so far apart along each axis, with all that is known of it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            boxes = json.loads((file.metadata() or {})["case"])["boxes"]
+            grid = Grid(tuple(file.get_slice("hu").get_shape()), file.get_tensor("affine"))
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return False  # whoever opens it says what is wrong
+    whole = asdict(Box(0, grid.shape[0], 0, grid.shape[1], 0, grid.shape[2]))
+    known = [box for name, box in boxes.items() if name != "region"]
+    return bool(np.allclose(grid.spacing, step_mm, atol=1e-3)) and all(box == whole for box in known)
 
 
 def _coverage(known: Field | None, lattice: Isotropic, whole: Box) -> Field | None:

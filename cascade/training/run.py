@@ -26,6 +26,8 @@ from cascade.training.distributed import world
 from cascade.training.examples import Example, draw_examples
 from cascade.training.monitors import Evaluation, draw_epoch, draw_results, events, write_events
 
+CASES = "cases"
+"""The folder of a run for what its cases were packed into; a start that finds nothing else takes it up."""
 _TABLES = 50_000_000
 """Bytes for tables and pictures."""
 
@@ -217,12 +219,12 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def refuse_used(folder: Path) -> None:
-    """Refuse a folder for a new run that holds something.
+    """Refuse a folder for a new run that holds something, but for cases that a start packed which was stopped.
 
     Raises:
         UsageError: It does: nothing is ever overwritten.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(one.name != CASES for one in folder.iterdir())):
         raise UsageError(f"the run folder {folder.name} is not empty; give another one with -o", "E_RUN_EXISTS")
 
 

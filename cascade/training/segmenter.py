@@ -221,13 +221,21 @@ def outlined(cases: Sequence[Case], side: str, say: Say) -> list[Case]:
         InputError: None does.
     """
     known = [case for case in cases if case.truth.embolus is not None or case.truth.arteries is not None]
-    left, count = len(cases) - len(known), len(cases)
+    refuse_unoutlined(len(known), len(cases), side, say)
+    return known
+
+
+def refuse_unoutlined(known: int, count: int, side: str, say: Say) -> None:
+    """Say how many cases of one side of the split say nothing of their voxels, and refuse it where all do.
+
+    Raises:
+        InputError: All do.
+    """
     if not known:
         raise InputError(
             "E_NO_MASK",
             f"none of the {count} cases of {side} says where an embolus or an artery is, nor that there is no embolus; "
             "give a data set with masks, or train a classifier on this one",
         )
-    if left:
-        say(f"{left} of {count} cases of {side} are left out: they do not say which voxels are embolus")
-    return known
+    if known < count:
+        say(f"{count - known} of {count} cases of {side} are left out: they do not say which voxels are embolus")
