@@ -18,6 +18,10 @@ from cascade.core.study import Study
 from cascade.datasets import Entry
 from cascade.datasets.cache import prepared_file
 from cascade.datasets.case import Case
+from cascade.datasets.layouts.simulated import kind_of, patient_of
+from cascade.simulation.config import Simulation
+from cascade.simulation.set import PACKED, facts_of_painted, name_of, row
+from cascade.simulation.simulate import Simulated
 
 STEP_MM = 2.0
 MARGIN_MM = 24.0
@@ -72,6 +76,27 @@ def packed_files(found: Iterable[Entry], step_mm: float, folder: Path) -> list[P
         else prepared_file(entry, lambda case: packed(case, step_mm), settings, folder)
         for entry in found
     ]
+
+
+def keep_packed(folder: Path, split: str, seed: int, made: Simulated) -> dict[str, Any]:
+    """Write a simulated study into a set as a packed case, and return its row of the index."""
+    return _kept(folder, row(name_of(seed), split, made.study, made.truth, made.facts), made.study, made.truth)
+
+
+def keep_painted_packed(
+    folder: Path, split: str, seed: int, patient: str, config: Simulation, painted: tuple[Study, Findings]
+) -> dict[str, Any]:
+    """Write a real study that emboli were painted into as a packed case; arguments as of `set.keep_painted`."""
+    study, truth = painted
+    facts = facts_of_painted(seed, patient, config, truth)
+    return _kept(folder, row(name_of(seed), split, study, truth, facts), study, truth)
+
+
+def _kept(folder: Path, listed: dict[str, Any], study: Study, truth: Findings) -> dict[str, Any]:
+    name, anatomy = str(listed["study"]), str(listed["anatomy"])
+    case = Case(name, patient_of(anatomy), kind_of(anatomy), study, truth)
+    packed(case).save(folder / f"{name}{PACKED}")
+    return listed
 
 
 def is_packed(path: Path, step_mm: float) -> bool:
