@@ -54,6 +54,7 @@ class CoarseTraining:
         crops: Which crops to draw.
         change: How to change them.
         dataset: Layout of the data sets; found by looking by default.
+        assume_negative: Whether plain scans, of which nobody says anything, are taken to show no embolism.
         fusion: Whether to fit the fusion at the end, where there are validation data and the bundle is whole.
     """
 
@@ -67,6 +68,7 @@ class CoarseTraining:
     crops: VolumeCrops = field(default_factory=VolumeCrops)
     change: VolumeChange = field(default_factory=VolumeChange)
     dataset: str | None = None
+    assume_negative: bool = False
     fusion: bool = True
 
     def __post_init__(self) -> None:
@@ -112,7 +114,7 @@ def train_coarse_stage(
         refuse_used(out)
     base = base or Bundle(name=out.name)
     network, others = network_of(settings, out, resume), others_of(settings, base)
-    sides = [[one for folder in some for one in entries(folder, settings.dataset)] for some in (data, validation)]
+    sides = [entries_of(folders, settings) for folders in (data, validation)]
     before = learned_before(out) if resume else []
     refuse_shared(patients_of(sides[0]) | {row["patient"] for row in before}, patients_of(sides[1]))
     learn, held = (packed_files(side, settings.stage.step_mm, out / CASES) for side in sides)
@@ -129,7 +131,7 @@ def train_coarse_stage(
     if world().is_main:
         keep(trained, out / "weights.safetensors", settings.net, member.arguments)
     bundle = base.with_stage(StageEntry("coarse", settings.stage, (*others, member)))
-    return finish(bundle, out, validation, settings.dataset, settings.fusion, say)
+    return finish(bundle, out, validation, settings.dataset, settings.fusion, say, settings.assume_negative)
 
 
 def network_of(settings: CoarseTraining, out: Path, resume: bool) -> nn.Module:
@@ -177,6 +179,11 @@ def known(files: Sequence[Path], side: str, say: Say) -> list[Path]:
     said = [one.embolus is not None or one.arteries is not None for one in truths]
     refuse_unoutlined(sum(said), len(files), side, say)
     return [path for path, it_is in zip(files, said, strict=True) if it_is]
+
+
+def entries_of(folders: Sequence[Path], settings: CoarseTraining) -> list[Entry]:
+    """The cases of some folders, before they are opened."""
+    return [one for folder in folders for one in entries(folder, settings.dataset, settings.assume_negative)]
 
 
 def patients_of(found: Sequence[Entry]) -> set[str]:

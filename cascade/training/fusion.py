@@ -39,6 +39,7 @@ def train_fusion(
     out: Path,
     *,
     dataset: str | None = None,
+    assume_negative: bool = False,
     device: str = "auto",
     runtime: str | None = None,
     told: Told | None = None,
@@ -53,6 +54,7 @@ def train_fusion(
         bundle: The stages.
         out: Folder of the bundle with its fusion; may be the bundle's own.
         dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
+        assume_negative: Plain scans show no embolism; they are left out otherwise.
         device: Where the networks run.
         runtime: What runs them.
         told: Called with what is done.
@@ -66,7 +68,7 @@ def train_fusion(
     choice = choose(device, runtime)
     stages = bundle.open(choice.runtime, choice.device)
     seen: list[ExamSeen] = []
-    for case in (case for root in data for case in open_cases(root, dataset)):
+    for case in (case for root in data for case in open_cases(root, dataset, assume_negative)):
         if is_judged(case.truth):
             seen.append(exam_seen(stages, case.study, case.truth, case.patient))
             if told is not None:

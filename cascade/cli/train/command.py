@@ -151,11 +151,13 @@ class LoopCommand(TrainingCommand):
         steps: Batches.
         minutes: Stop the clock here; 0 for no limit. Of the stage coarse they count from each start.
         start: Weights (safetensors) to begin with.
+        assume_negative: Plain scans, of which nobody says anything, show no embolism; it is unknown otherwise.
     """
 
     steps: Count = None
     minutes: Amount = None
     start: Annotated[Path | None, arg(metavar="FILE")] = None
+    assume_negative: bool = False
 
     def resumed(self) -> Self:
         """As of every training; and of several processes, all but the first are quiet.
@@ -181,6 +183,7 @@ class LoopCommand(TrainingCommand):
         return {
             **super().flags(),
             "start": self.start and str(self.start.resolve()),
+            "assume_negative": self.assume_negative or None,
             "plan.steps": self.steps,
             "plan.minutes": self.minutes,
             "plan.batch": self.batch_size,
