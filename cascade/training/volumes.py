@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
+from cascade.core.bounds import NOT_NEGATIVE, SHARE, WEIGHTS, refuse_outside
 from cascade.core.errors import InputError, UsageError
 from cascade.core.windows import AIR_HU
 from cascade.datasets.case import Case
@@ -50,11 +51,15 @@ class VolumeCrops:
 
     def __post_init__(self) -> None:
         """Refuse what no crop can be drawn by."""
-        if min(self.size) < 1 or any(share < 0 for share in self.kinds.values()):
-            raise UsageError(f"crops of {self.size} points and shares {dict(self.kinds)} cannot be drawn", "E_CROPS")
-        shares = (self.clot, self.artery, self.negative)
-        if min(*shares, self.jitter) < 0 or self.clot + self.artery > 1 or self.negative > 1:
-            raise UsageError(f"crops.clot, artery and negative are shares, got {shares}", "E_CROPS")
+        if min(self.size) < 1:
+            raise UsageError(f"crops.size is {list(self.size)}; each side must be 1 or more", "E_CROPS")
+        bounds = {SHARE: ("clot", "artery", "negative"), NOT_NEGATIVE: ("jitter",), WEIGHTS: ("kinds",)}
+        refuse_outside(self, "crops", "E_CROPS", bounds)
+        if self.clot + self.artery > 1:
+            raise UsageError(
+                f"crops.clot and crops.artery are {self.clot} and {self.artery}; together they may be 1 at most",
+                "E_CROPS",
+            )
 
 
 @dataclass(frozen=True, eq=False)
