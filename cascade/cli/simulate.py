@@ -51,7 +51,7 @@ class Simulate(Configured):
         anatomy: Label maps (1 artery, 2 vein, 3 lung) that take turns: a file, or a folder, with split.csv for --split;
             procedural anatomies by default.
         split: Which anatomies of split.csv.
-        format: As a scanner sends them, one NIfTI a study, or packed: one case of a few megabytes a study, at 2 mm
+        format: As a scanner sends them, one NIfTI a study, or packed: one case a study (10 to 20 MB), at 2 mm
             around the lungs, which the coarse segmentation stage learns from.
         paint_into: Paint emboli into the arteries of this real study instead; the networks find them. Beside emboli
             that a reader outlined (a folder with ct/ and embolus.nii.gz) none are painted, and the truth holds both.
