@@ -37,17 +37,20 @@ class Row:
         return {"study": self.study, "variant": self.variant, **asdict(self.score)}
 
 
-def stored(roots: Iterable[Path], left_out: Callable[[str], None] = lambda _: None) -> Iterator[Opened]:
+def stored(
+    roots: Iterable[Path], left_out: Callable[[str], None] = lambda _: None, assume_negative: bool = False
+) -> Iterator[Opened]:
     """Studies with truth that lie in folders of any layout that training reads, one at a time.
 
     Args:
         roots: The folders.
         left_out: Called with the name of a study whose truth does not say whether there is an embolism.
+        assume_negative: Plain scans show no embolism; they are left out otherwise.
     """
     from cascade.datasets import open_cases
 
     for root in roots:
-        for case in open_cases(root):
+        for case in open_cases(root, assume_negative=assume_negative):
             if is_judged(case.truth):
                 yield case.name, case.study, case.truth
             else:

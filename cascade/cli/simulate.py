@@ -37,6 +37,7 @@ class Simulate(Configured):
     For example:
         cascade simulate -o SET -n 20
         cascade simulate -o SET --anatomy MAPS --split train --emboli 1-5 --seed 100
+        cascade simulate -o SET -n 200 --format packed --workers 4
         cascade simulate -o SET --paint-into STUDY
         cascade simulate -o SET --paint-into ct.nii.gz --arteries mask.nii.gz
         cascade simulate --print-config
@@ -50,7 +51,8 @@ class Simulate(Configured):
         anatomy: Label maps (1 artery, 2 vein, 3 lung) that take turns: a file, or a folder, with split.csv for --split;
             procedural anatomies by default.
         split: Which anatomies of split.csv.
-        format: As a scanner sends them, or one NIfTI a study.
+        format: As a scanner sends them, one NIfTI a study, or packed: one case a study (10 to 20 MB), at 2 mm
+            around the lungs, which the coarse segmentation stage learns from.
         paint_into: Paint emboli into the arteries of this real study instead; the networks find them. Beside emboli
             that a reader outlined (a folder with ct/ and embolus.nii.gz) none are painted, and the truth holds both.
         arteries: Mask of the arteries of the --paint-into study (NIfTI on its grid), where they are known already.
@@ -64,7 +66,7 @@ class Simulate(Configured):
     emboli: Annotated[str, arg(metavar="COUNT")] = ""
     anatomy: Annotated[Path | None, arg(metavar="FILE|FOLDER")] = None
     split: str = ""
-    format: Literal["dicom", "nifti"] = "dicom"
+    format: Annotated[Literal["dicom", "nifti", "packed"], arg(aliases=["--form"])] = "dicom"
     paint_into: Annotated[Path | None, arg(metavar="STUDY")] = None
     arteries: Annotated[Path | None, arg(metavar="FILE")] = None
     bundle: Bundle = None
@@ -162,19 +164,28 @@ class Simulate(Configured):
         from cascade.simulation import simulate_many
         from cascade.simulation.set import keep
 
+        if self.format == "packed":
+            from cascade.training.packed import keep_packed
+
+            small = partial(keep_packed, out, self.split)
+            return simulate_many(config, seeds, small, anatomies=maps, workers=self.workers)
         into = partial(keep, out, self.format, self.split)
         return simulate_many(config, seeds, into, anatomies=maps, workers=self.workers)
 
     def _painted(self, out: Path, config: Simulation, seeds: range) -> Iterator[Row]:
         from cascade.simulation.paint_into import find_arteries, paint_into
         from cascade.simulation.set import keep_painted
+        from cascade.training.packed import keep_painted_packed
 
         scan = self.paint_into or Path()
         study, known, found = self._scan(scan)
         arteries = find_arteries(study, found, known.embolus)
         for seed in seeds:
             painted = paint_into(study, known, arteries, config, seed)
-            yield keep_painted(out, self.format, self.split, seed, patient_of(scan), config, painted)
+            if self.format == "packed":
+                yield keep_painted_packed(out, self.split, seed, patient_of(scan), config, painted)
+            else:
+                yield keep_painted(out, self.format, self.split, seed, patient_of(scan), config, painted)
 
     def _scan(self, path: Path) -> tuple[Study, Findings, Field]:
         """The real study, what is known of it, and its arteries: as given, else as the networks find them.

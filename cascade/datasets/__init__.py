@@ -58,22 +58,23 @@ LAYOUTS = {
 """Modules by the name of their layout. A folder that several fit has the first of them."""
 
 
-def open_cases(folder: Path, layout: str | None = None) -> Iterator[Case]:
+def open_cases(folder: Path, layout: str | None = None, assume_negative: bool = False) -> Iterator[Case]:
     """The cases of a data set, one at a time.
 
     Args:
         folder: Of the set, or a YAML file that describes one (`description.py`).
         layout: A name of `LAYOUTS`; by default what `dataset.yaml` says, else found by looking.
+        assume_negative: Plain scans, of which nobody says anything, show no embolism.
 
     Raises:
         InputError: The folder has none of these layouts, or a case cannot be read rightly.
         UsageError: There is no such layout, or an option of it is wrong.
     """
-    return (entry.open() for entry in entries(folder, layout))
+    return (entry.open() for entry in entries(folder, layout, assume_negative))
 
 
-def entries(folder: Path, layout: str | None = None) -> Iterator[Entry]:
-    """The cases before they are opened: names, patients and files, without a look at the pixels."""
+def entries(folder: Path, layout: str | None = None, assume_negative: bool = False) -> Iterator[Entry]:
+    """The cases before they are opened: names, patients and files, without a look at the pixels; as `open_cases`."""
     folder, described = describe(folder)
     name = layout or described.layout
     name = _found(folder) if name is None else name
@@ -82,6 +83,8 @@ def entries(folder: Path, layout: str | None = None) -> Iterator[Entry]:
         options = from_json(module.Options, described.options, "options")
     except ValueError as error:
         raise UsageError(f"{folder.name}/dataset.yaml: {error}", "E_DATASET") from error
+    if assume_negative and hasattr(options, "assume_negative"):
+        options = replace(options, assume_negative=True)
     found = (entry for entry in module.entries(folder, options) if described.takes(entry.patient))
     return _some((replace(entry, read_as=(name, options)) for entry in found), folder, name)
 

@@ -35,6 +35,7 @@ _CODE = (
     "cascade/reading/*.py",
     "cascade/datasets/*.py",
     "cascade/datasets/layouts/*.py",
+    "cascade/training/packed.py",
     "cascade/training/segmenter.py",
     "cascade/training/imbalance/*.py",
     "segmenters/embolus.py",
@@ -69,6 +70,33 @@ def prepared_case(entry: Entry, prepare: Callable[[Case], Case], settings: Any) 
     case = prepare(entry.open())
     _keep(case, path, _limit())
     return case
+
+
+def prepared_file(entry: Entry, prepare: Callable[[Case], Case], settings: Any, folder: Path) -> Path:
+    """The file of a prepared case, in a folder that keeps it for as long as it is needed: the cache may not.
+
+    Args:
+        entry: Of a data set.
+        prepare: As of `prepared_case`.
+        settings: As of `prepared_case`.
+        folder: Where it lies; what is there already is not made again. A case of the cache takes no room twice.
+
+    Raises:
+        InputError: The entry cannot be opened.
+        UsageError: E_CACHE, the environment names a folder or a size that cannot be used.
+        OutputError: The folder cannot be written.
+    """
+    path = folder / f"{key(entry, settings)}.case"
+    if path.is_file():
+        return path
+    case, cached = prepared_case(entry, prepare, settings), os.environ.get(FOLDER)
+    if cached:
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # another file system, or one without links
+            path.hardlink_to(Path(cached) / path.name)
+            return path
+    case.save(path)
+    return path
 
 
 def key(entry: Entry, settings: Any) -> str:

@@ -22,6 +22,8 @@ from cascade.writing import save, write_dicom, write_nifti
 from cascade.writing.volume import write_volume
 
 INDEX = "index.csv"
+PACKED = ".case"
+"""Ends the name of a study that is one packed case."""
 COLUMNS = (
     "study", "anatomy", "split", "seed", "emboli", "volume_mm3", "contrast_hu", "slice_mm", "noise_hu", "kernel",
 )  # fmt: skip
@@ -29,7 +31,7 @@ COLUMNS = (
 
 def keep(folder: Path, form: str, split: str, seed: int, made: Simulated) -> dict[str, Any]:
     """Write a simulated study into a set, and return its row of the index."""
-    name = _name(seed)
+    name = name_of(seed)
     write_study(folder / name, form, made.study, made.truth, made.facts, made.labels)
     return row(name, split, made.study, made.truth, made.facts)
 
@@ -49,15 +51,20 @@ def keep_painted(
         painted: The study with its emboli, and its truth.
     """
     study, truth = painted
-    facts: dict[str, Any] = {
+    facts = facts_of_painted(seed, patient, config, truth)
+    name = name_of(seed)
+    write_study(folder / name, form, study, truth, facts)
+    return row(name, split, study, truth, facts)
+
+
+def facts_of_painted(seed: int, patient: str, config: Simulation, truth: Findings) -> dict[str, Any]:
+    """What exam.json holds of a real study that emboli were painted into; arguments as of `keep_painted`."""
+    return {
         "seed": seed,
         "anatomy": f"onto-{patient}",
         "config": config.digest(),
         "lesions": rows_of(truth.lesions or ()),
     }
-    name = _name(seed)
-    write_study(folder / name, form, study, truth, facts)
-    return row(name, split, study, truth, facts)
 
 
 def write_study(
@@ -128,10 +135,16 @@ def is_set(folder: Path) -> bool:
     return (
         bool(studies)
         and all(re.fullmatch(r"seed-\d+", str(name)) for name in studies)
-        and names_in(folder) == {*studies, INDEX}
-        and all({"truth"} < names_in(folder / name) <= {"truth", "ct", "ct.nii.gz"} for name in studies)
+        and (
+            names_in(folder) == {*(f"{name}{PACKED}" for name in studies), INDEX}
+            or (
+                names_in(folder) == {*studies, INDEX}
+                and all({"truth"} < names_in(folder / name) <= {"truth", "ct", "ct.nii.gz"} for name in studies)
+            )
+        )
     )
 
 
-def _name(seed: int) -> str:
+def name_of(seed: int) -> str:
+    """What a study is called in its set."""
     return f"seed-{seed:05d}"

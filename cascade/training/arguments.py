@@ -61,13 +61,8 @@ def load_arguments(folder: Path) -> dict[str, Any]:
     Raises:
         UsageError: The folder is no run, or one that cannot be resumed.
     """
-    import yaml
-
     refuse_unless_begun(folder)
-    try:
-        arguments = yaml.safe_load((folder / NAME).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        arguments = None
+    arguments = _read(folder)
     if not (isinstance(arguments, dict) and {"data", "validation", "bundle"} <= arguments.keys()):
         raise UsageError(f"{folder}/{NAME} does not hold the settings of a run; start a new one", "E_RESUME")
     for earlier, name in _RENAMED.items():
@@ -90,12 +85,28 @@ def saved_settings(kind: type[T], arguments: Mapping[str, Any], folder: Path) ->
 
 
 def refuse_unless_begun(folder: Path) -> None:
-    """Resume only what was begun and has not ended.
+    """Resume only what was begun and has not ended; what has no end of its own (`Plan.goes_on`) goes on at any time.
 
     Raises:
         UsageError: The folder is no run, or holds a finished run.
     """
     if not (folder / NAME).is_file():
         raise UsageError(f"{folder} is no training run; there is nothing to resume", "E_RESUME")
-    if (folder / "bundle" / "manifest.json").is_file():
+    if (folder / "bundle" / "manifest.json").is_file() and not _goes_on(_read(folder)):
         raise UsageError(f"the run {folder} has ended; its bundle is {folder / 'bundle'}", "E_RESUME")
+
+
+def _goes_on(arguments: Any) -> bool:
+    """Whether the plan among a run's arguments is one that goes on."""
+    plan = arguments.get("plan") if isinstance(arguments, dict) else None
+    return isinstance(plan, dict) and plan.get("schedule") == "constant"
+
+
+def _read(folder: Path) -> Any:
+    """What stands in `args.yaml`; None where that is no YAML."""
+    import yaml
+
+    try:
+        return yaml.safe_load((folder / NAME).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -97,6 +97,7 @@ class ClassifierTraining:
         slices: Which slices to draw, and how to change them.
         slices_per_case: Slices of one case at most.
         dataset: Layout of the data sets; found by looking by default.
+        assume_negative: Whether plain scans, of which nobody says anything, are taken to show no embolism.
         fusion: Whether to fit the fusion at the end, where there are validation data and the bundle is whole.
     """
 
@@ -111,6 +112,7 @@ class ClassifierTraining:
     slices: SliceConfig
     slices_per_case: int = 60
     dataset: str | None = None
+    assume_negative: bool = False
     fusion: bool = True
 
     def __post_init__(self) -> None:
@@ -185,12 +187,11 @@ def train_classifier(
         refuse_used(out)
     network = network_of(settings, out, resume)
     most = settings.slices_per_case
-    cases = (case for folder in data for case in open_cases(folder, settings.dataset))
+    cases = opened(data, settings)
     learn = slices_of(cases, learned, slices, most, settings.plan.seed)
     held = [
         plane
-        for folder in validation
-        for case in open_cases(folder, settings.dataset)
+        for case in opened(validation, settings)
         for plane in collect(with_lung_slices(case), learned, slices.margin, most)
     ]
     refuse_shared({plane.patient for plane in learn}, {plane.patient for plane in held})
@@ -206,7 +207,12 @@ def train_classifier(
     figures = {name: round(value, 4) for name, value in run.figures("best").items()}
     member = Network.of(settings.net, settings.arguments, trained, (3, config.size, config.size), figures)
     whole = (base or Bundle(name=out.name)).with_stage(StageEntry(stage, config, (member,)))
-    return finish(whole, out, validation, settings.dataset, settings.fusion, say)
+    return finish(whole, out, validation, settings.dataset, settings.fusion, say, settings.assume_negative)
+
+
+def opened(folders: Iterable[Path], settings: ClassifierTraining) -> Iterator[Case]:
+    """The cases of some folders, one at a time."""
+    return (case for one in folders for case in open_cases(one, settings.dataset, settings.assume_negative))
 
 
 def network_of(settings: ClassifierTraining, out: Path, resume: bool) -> nn.Module:

@@ -21,6 +21,7 @@ def finish(
     dataset: str | None = None,
     fusion: bool = True,
     say: Say = lambda _: None,
+    assume_negative: bool = False,
 ) -> Bundle:
     """Write a trained bundle as `RUN/bundle`, with its fusion fitted on the validation exams.
 
@@ -31,6 +32,7 @@ def finish(
         dataset: Their layout; found by looking by default.
         fusion: Whether to fit.
         say: Called with why nothing was fitted.
+        assume_negative: Plain scans among the exams show no embolism; they are left out otherwise.
 
     Returns:
         The bundle as saved.
@@ -41,7 +43,7 @@ def finish(
         if not why:
             try:
                 # One write, after the fit: a run that is stopped before has not ended, and fits again.
-                train_fusion(validation, bundle, folder, dataset=dataset)
+                train_fusion(validation, bundle, folder, dataset=dataset, assume_negative=assume_negative)
             except CascadeError as error:
                 why = error.text
         if why:

@@ -38,6 +38,7 @@ def train_fusion(
     out: Path,
     *,
     dataset: str | None = None,
+    assume_negative: bool = False,
     device: str = "auto",
     runtime: str | None = None,
     progress: Progress | None = None,
@@ -52,6 +53,7 @@ def train_fusion(
         bundle: The stages.
         out: Folder of the bundle with its fusion; may be the bundle's own.
         dataset: Layout of the folders, a name of `LAYOUTS`; found by looking by default.
+        assume_negative: Plain scans show no embolism; they are left out otherwise.
         device: Where the networks run.
         runtime: What runs them.
         progress: Called with what is done.
@@ -65,7 +67,7 @@ def train_fusion(
     choice = choose(device, runtime)
     stages = bundle.open(choice.runtime, choice.device)
     seen: list[ExamSeen] = []
-    for case in (case for root in data for case in open_cases(root, dataset)):
+    for case in (case for root in data for case in open_cases(root, dataset, assume_negative)):
         if is_judged(case.truth):
             seen.append(exam_seen(stages, case.study, case.truth, case.patient))
             if progress is not None:

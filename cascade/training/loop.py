@@ -81,14 +81,13 @@ def fit(
             if progress.over(plan):
                 break
             began = time.monotonic()
-            spent = here.shared(run.seconds) / (60 * plan.minutes) if plan.minutes else 0.0
-            done = max(step / plan.steps, min(spent, 1.0))
+            minutes, since_start = clock_of(run, plan)
             batch = next(batches)
             waited = time.monotonic() - began
-            figures = learner.step(step, progress.factor * schedule(done, plan), batch)
+            figures = learner.step(step, progress.factor * schedule(plan.done(step, minutes), plan), batch)
             run.step(step, **figures, data_seconds=waited, seconds=time.monotonic() - began)
 
-            last = step + 1 == plan.steps or done >= 1.0
+            last = step + 1 == plan.steps or plan.is_over(minutes, since_start)
             evaluated = last or (step + 1) % plan.evaluate_every == 0
             looked = evaluated or (step + 1) % plan.look_every == 0
             if looked:
@@ -130,6 +129,13 @@ def batches_of(draw: Draw, plan: Plan, first: int, device: torch.device) -> Gene
     """This process's share of the plan's batches, from a step on."""
     here = world()
     return feed(draw, here.share(first, plan.steps, plan.batch), plan.batch // here.size, plan.workers, device)
+
+
+def clock_of(run: Run, plan: Plan) -> tuple[float, float]:
+    """Minutes spent in all starts together and since the last one, the same in all processes; 0 where none counts."""
+    if not plan.minutes:
+        return 0.0, 0.0
+    return world().shared(run.seconds) / 60, world().shared(run.seconds_since_start) / 60
 
 
 def evaluation_of(average: nn.Module, evaluate: Evaluate | None, plan: Plan) -> Evaluation:

@@ -41,7 +41,8 @@ class Plan:
         patience: Evaluations without a better score after which training ends; 0 to go on to the end.
         little_sample: Learn, and be judged, on the same so many samples, to prove that a set-up can learn; training
             fails with a sentence if it does not. 0 for all data.
-        minutes: Stop the clock here: the schedule is stretched or shrunk to fit; 0 for no limit.
+        minutes: Stop the clock here; 0 for no limit. Of all starts of a run together, and the schedule is stretched or
+            shrunk to fit; with the schedule "constant", which goes on, of each start, and rates follow the steps alone.
         seed: Of everything random.
         workers: Processes that draw samples; 0 for the training's own. The samples are the same for any number.
         look_every: Steps between looks at their figures: the only times that a step waits for the device.
@@ -68,6 +69,30 @@ class Plan:
     workers: int = field(default_factory=usual_workers)
     look_every: int = 50
     save_minutes: float = 1.0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a training has no end of its own: its rate comes down nowhere, so it may be taken up at any time."""
+        return self.schedule == "constant"
+
+    def done(self, step: int, minutes: float) -> float:
+        """The share of the training that is done, 0..1, by which the rate goes.
+
+        Args:
+            step: Steps done.
+            minutes: Spent, in all starts together.
+        """
+        spent = minutes / self.minutes if self.minutes and not self.goes_on else 0.0
+        return max(step / self.steps, min(spent, 1.0))
+
+    def is_over(self, minutes: float, since_start: float) -> bool:
+        """Whether the clock stops a training.
+
+        Args:
+            minutes: Spent, in all starts together.
+            since_start: Spent since the last start.
+        """
+        return bool(self.minutes) and (since_start if self.goes_on else minutes) >= self.minutes
 
     def __post_init__(self) -> None:
         """Refuse what no training can be run with, before a folder is made for it."""

@@ -26,6 +26,8 @@ from cascade.training.distributed import world
 from cascade.training.examples import Example, draw_examples
 from cascade.training.monitors import Evaluation, draw_epoch, draw_results, events, write_events
 
+CASES = "cases"
+"""The folder of a run for what its cases were packed into; a start that finds nothing else takes it up."""
 _TABLES = 50_000_000
 """Room for tables and pictures, in bytes."""
 
@@ -62,7 +64,7 @@ class Run:
         self.state = folder / "checkpoints" / "state.safetensors"
         self._watch = watch
         self._is_main = world().is_main
-        self._start = time.monotonic()
+        self._start = self._begun = time.monotonic()
         self._pending: list[dict[str, float | torch.Tensor]] = []
         self._steps: list[dict[str, float]] = []
         self._epochs: list[dict[str, float]] = []
@@ -83,13 +85,19 @@ class Run:
         """Time spent, that before a stop included."""
         return time.monotonic() - self._start
 
+    @property
+    def seconds_since_start(self) -> float:
+        """Time spent since this start."""
+        return time.monotonic() - self._begun
+
     def refuse_ended(self, done: int, planned: int) -> None:
-        """Refuse to go on where no step is left and no weights were kept yet.
+        """Refuse to go on where no step is left, and no weights were kept yet or all is written.
 
         Raises:
             UsageError: More steps were done than are planned now.
         """
-        if done >= planned and not (self.folder / "checkpoints" / "best").is_dir():
+        ended = (self.folder / "bundle" / "manifest.json").is_file()
+        if done >= planned and (ended or not (self.folder / "checkpoints" / "best").is_dir()):
             raise UsageError(f"the run has done {done} steps already, plan.steps is {planned}; give more", "E_RESUME")
 
     def go_back(self, progress: TrainingState) -> None:
@@ -211,12 +219,12 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def refuse_used(folder: Path) -> None:
-    """Refuse a folder for a new run that holds something.
+    """Refuse a folder for a new run that holds something, but for cases that a start packed which was stopped.
 
     Raises:
         UsageError: It does: nothing is ever overwritten.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(one.name != CASES for one in folder.iterdir())):
         raise UsageError(f"the run folder {folder.name} is not empty; give another one with -o", "E_RUN_EXISTS")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cascade.core.findings import Findings
+from cascade.core.stage import Learned, Net
 from cascade.datasets.case import Case
 from cascade.metrics.overlap import hd95
 from cascade.metrics.score import score
@@ -23,6 +24,13 @@ Row = dict[str, float | str]
 
 def answers_of(network: nn.Module, config: EmbolusConfig, cases: Iterable[Case]) -> Iterable[tuple[Case, Findings]]:
     """The stage's answer to each case, with one network in evaluation mode, where the network is."""
+    stage = EmbolusEnsemble({"net": net_of(network)}, config)
+    for case in cases:
+        yield case, answer_of(stage, case)
+
+
+def net_of(network: nn.Module) -> Net:
+    """A network in evaluation mode as a stage calls it, where the network is."""
     device = device_of(network)
 
     def net(batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -30,9 +38,12 @@ def answers_of(network: nn.Module, config: EmbolusConfig, cases: Iterable[Case])
             logits: NDArray[np.float32] = network(torch.from_numpy(batch).to(device)).float().cpu().numpy()
         return logits
 
-    stage = EmbolusEnsemble({"net": net}, config)
-    for case in cases:
-        yield case, stage(case.study, Findings(case.study.grid, lungs=case.truth.lungs))
+    return net
+
+
+def answer_of(stage: Learned, case: Case) -> Findings:
+    """What a stage says of a case, in the lung region that the case knows."""
+    return stage(case.study, Findings(case.study.grid, lungs=case.truth.lungs))
 
 
 def row_of(case: Case, answer: Findings) -> Row:

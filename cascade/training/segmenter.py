@@ -57,6 +57,7 @@ class SegmenterTraining:
         augment: How to change them.
         imbalance: What is done about emboli being rare.
         dataset: Layout of the data sets; found by looking by default.
+        assume_negative: Whether plain scans, of which nobody says anything, are taken to show no embolism.
         fusion: Whether to fit the fusion at the end, where there are validation data and the bundle is whole.
     """
 
@@ -71,6 +72,7 @@ class SegmenterTraining:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     imbalance: ImbalanceConfig = field(default_factory=ImbalanceConfig)
     dataset: str | None = None
+    assume_negative: bool = False
     fusion: bool = True
 
     def __post_init__(self) -> None:
@@ -117,7 +119,8 @@ def train_segmenter(
     network, others = network_of(settings, out, resume), others_of(settings, base)
     stage, criterion = settings.stage, loss_of(settings.loss)
     learn, held = (
-        prepared(folders, stage, settings.imbalance.lungs, settings.dataset) for folders in (data, validation)
+        prepared(folders, stage, settings.imbalance.lungs, settings.dataset, settings.assume_negative)
+        for folders in (data, validation)
     )
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
     learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
@@ -141,7 +144,7 @@ def train_segmenter(
     rounded = {name: round(value, 4) for name, value in figures.items()}
     member = Network.of(settings.net, settings.arguments, trained, shape, rounded)
     bundle = base.with_stage(StageEntry("embolus", stage, (*others, member)))
-    return finish(bundle, out, validation, settings.dataset, settings.fusion, say)
+    return finish(bundle, out, validation, settings.dataset, settings.fusion, say, settings.assume_negative)
 
 
 def network_of(settings: SegmenterTraining, out: Path, resume: bool) -> nn.Module:
@@ -194,7 +197,11 @@ def refuse_other_views(theirs: Any, ours: EmbolusConfig, name: str) -> None:
 
 
 def prepared(
-    folders: Iterable[Path], stage: EmbolusConfig, lungs: bool = False, dataset: str | None = None
+    folders: Iterable[Path],
+    stage: EmbolusConfig,
+    lungs: bool = False,
+    dataset: str | None = None,
+    assume_negative: bool = False,
 ) -> list[Case]:
     """The cases of some folders at the stage's resolution, around the lungs; nothing around them with `lungs`."""
     one_plane = EmbolusEnsemble(config=replace(stage, slices=1))
@@ -206,7 +213,8 @@ def prepared(
 
     # One plane is cut at a time: how many a network sees, in what tiles and window, makes no other case.
     settings = {name: getattr(stage, name) for name in ("pixel_mm", "slice_mm", "stride_mm")} | {"lungs": lungs}
-    return [prepared_case(entry, prepare, settings) for folder in folders for entry in entries(folder, dataset)]
+    found = (entry for folder in folders for entry in entries(folder, dataset, assume_negative))
+    return [prepared_case(entry, prepare, settings) for entry in found]
 
 
 def outlined(cases: Sequence[Case], side: str, say: Say) -> list[Case]:
@@ -221,13 +229,21 @@ def outlined(cases: Sequence[Case], side: str, say: Say) -> list[Case]:
         InputError: None does.
     """
     known = [case for case in cases if case.truth.embolus is not None or case.truth.arteries is not None]
-    left, count = len(cases) - len(known), len(cases)
+    refuse_unoutlined(len(known), len(cases), side, say)
+    return known
+
+
+def refuse_unoutlined(known: int, count: int, side: str, say: Say) -> None:
+    """Say how many cases of one side of the split say nothing of their voxels, and refuse it where all do.
+
+    Raises:
+        InputError: All do.
+    """
     if not known:
         raise InputError(
             "E_NO_MASK",
             f"none of the {count} cases of {side} says where an embolus or an artery is, nor that there is no embolus; "
-            "give a data set with masks, or train a classifier on this one",
+            "give a data set with masks, say --assume-negative of plain scans that show none, or train a classifier",
         )
-    if left:
-        say(f"{left} of {count} cases of {side} are left out: they do not say which voxels are embolus")
-    return known
+    if known < count:
+        say(f"{count - known} of {count} cases of {side} are left out: they do not say which voxels are embolus")

@@ -8,13 +8,13 @@ from torch import nn
 from cascade.core.errors import UsageError
 
 
-def refuse_misfit(network: nn.Module, name: str, sample: tuple[int, int, int], answers: int) -> None:
+def refuse_misfit(network: nn.Module, name: str, sample: tuple[int, ...], answers: int) -> None:
     """Refuse a network that cannot learn the stage's samples. No random number is drawn.
 
     Args:
         network: As built.
         name: Its name, for the message.
-        sample: Channels, rows and columns of what it will see.
+        sample: Channels, rows and columns of what it will see, or channels, planes, rows and columns.
         answers: Logits, or maps of them, that are learned.
 
     Raises:
@@ -26,7 +26,8 @@ def refuse_misfit(network: nn.Module, name: str, sample: tuple[int, int, int], a
             answer = network.eval()(torch.zeros(1, *sample))
     except (RuntimeError, ValueError, IndexError, AssertionError) as error:
         shape = " x ".join(map(str, sample))
-        text = f"network {name!r} does not take samples of {shape} (channels, rows, columns)"
+        sides = "channels, rows, columns" if len(sample) == 3 else "channels, planes, rows, columns"
+        text = f"network {name!r} does not take samples of {shape} ({sides})"
         raise UsageError(
             f"{text}: {error}; change its arguments, or the size that the stage cuts", "E_NETWORK_ARGUMENTS"
         ) from error

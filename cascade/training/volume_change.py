@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from cascade.core.errors import UsageError
+from cascade.core.bounds import NOT_NEGATIVE, RANGE, SHARE, refuse_outside
 
 KNOTS = 5
 """Along each side of a crop, between which an elastic change is smooth."""
@@ -53,16 +53,12 @@ class VolumeChange:
 
     def __post_init__(self) -> None:
         """Refuse changes that no crop can be given."""
-        for name in ("turn_degrees", "tilt_degrees", "elastic", "shift_hu", "noise_hu", "blur", "sharpen"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"change.{name} is {getattr(self, name)}; it must not be negative", "E_AUGMENT")
-        for name in ("scale", "contrast"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise UsageError(f"change.{name} is {[low, high]}; both must be over 0, in order", "E_AUGMENT")
-        for name in ("stretch", "bend", "chance"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"change.{name} is {getattr(self, name)}; it must be from 0 to 1", "E_AUGMENT")
+        bounds = {
+            NOT_NEGATIVE: ("turn_degrees", "tilt_degrees", "elastic", "shift_hu", "noise_hu", "blur", "sharpen"),
+            RANGE: ("scale", "contrast"),
+            SHARE: ("stretch", "bend", "chance"),
+        }
+        refuse_outside(self, "change", "E_AUGMENT", bounds)
 
 
 def moved_points(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
+from cascade.core.bounds import NOT_NEGATIVE, SHARE, WEIGHTS, refuse_outside
 from cascade.core.errors import InputError, UsageError
 from cascade.core.windows import AIR_HU
 from cascade.datasets.case import Case
@@ -39,7 +41,9 @@ class VolumeCrops:
     """
 
     size: tuple[int, int, int] = (56, 64, 64)
-    kinds: Mapping[str, float] = field(default_factory=lambda: {"simulated": 0.55, "hybrid": 0.25, "real": 0.2})
+    kinds: Mapping[str, float] = field(
+        default_factory=lambda: {"simulated": 0.55, "procedural": 0.15, "hybrid": 0.25, "labelled": 0.25, "real": 0.2}
+    )
     clot: float = 0.55
     artery: float = 0.33
     negative: float = 0.65
@@ -47,11 +51,15 @@ class VolumeCrops:
 
     def __post_init__(self) -> None:
         """Refuse what no crop can be drawn by."""
-        if min(self.size) < 1 or any(share < 0 for share in self.kinds.values()):
-            raise UsageError(f"crops of {self.size} points and shares {dict(self.kinds)} cannot be drawn", "E_CROPS")
-        shares = (self.clot, self.artery, self.negative)
-        if min(*shares, self.jitter) < 0 or self.clot + self.artery > 1 or self.negative > 1:
-            raise UsageError(f"crops.clot, artery and negative are shares, got {shares}", "E_CROPS")
+        if min(self.size) < 1:
+            raise UsageError(f"crops.size is {list(self.size)}; each side must be 1 or more", "E_CROPS")
+        bounds = {SHARE: ("clot", "artery", "negative"), NOT_NEGATIVE: ("jitter",), WEIGHTS: ("kinds",)}
+        refuse_outside(self, "crops", "E_CROPS", bounds)
+        if self.clot + self.artery > 1:
+            raise UsageError(
+                f"crops.clot and crops.artery are {self.clot} and {self.artery}; together they may be 1 at most",
+                "E_CROPS",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +103,7 @@ class VolumeSampler:
             places = _places(case)
             self._places.append(places)
             self._of.setdefault(case.kind, []).append(i)
-            if not places.clots:
+            if not places.clots and case.truth.embolus is not None:
                 self._without.setdefault(case.kind, []).append(i)
             self._clots.setdefault(case.kind, []).extend((i, clot) for clot in range(len(places.clots)))
         self._kinds = [kind for kind, share in self.crops.kinds.items() if share and kind in self._of]
@@ -110,7 +118,8 @@ class VolumeSampler:
         case = Case.load(self.files[index])
         points = moved_points(self.crops.size, centre, rng, self.change)
         hu, embolus, artery = _sampled(case, points)
-        target = np.stack([embolus, _known_artery(case, artery, embolus)])
+        known = np.full_like(embolus, np.nan) if case.truth.embolus is None else embolus
+        target = np.stack([known, _known_artery(case, artery, embolus)])
         return self.preprocess(changed_hu(hu, rng, self.change)), target
 
     def _aim(self, kind: str, rng: np.random.Generator) -> tuple[int, NDArray[np.float64]]:
@@ -132,16 +141,30 @@ class VolumeSampler:
 
 
 def _places(case: Case) -> _Places:
-    labels, embolus = case.truth.labels, case.truth.embolus
     clots: list[NDArray[np.int32]] = []
-    if labels is not None and embolus is not None and labels.values.any():
-        where = np.argwhere(labels.values > 0).astype(np.int32)
-        numbers = labels.values[labels.values > 0]
-        clots = [_thinned(where[numbers == number], _CLOT_POINTS) for number in np.unique(numbers)]
+    numbers = clot_numbers(case)
+    if numbers is not None and numbers.any():
+        where, some = np.argwhere(numbers > 0).astype(np.int32), numbers[numbers > 0]
+        clots = [_thinned(where[some == number], _CLOT_POINTS) for number in np.unique(some)]
     arteries = np.zeros((0, 3), np.int32)
     if case.truth.arteries is not None:
         arteries = _thinned(np.argwhere(case.truth.arteries.values >= 128).astype(np.int32), _ARTERY_POINTS)
     return _Places(tuple(clots), arteries)
+
+
+def clot_numbers(case: Case) -> NDArray[np.unsignedinteger[Any]] | None:
+    """Numbers of a packed case's clots `[z, y, x]`: its labels, else components (26 neighbours); None where unknown."""
+    if case.truth.embolus is None:
+        return None
+    if case.truth.labels is not None:
+        labels: NDArray[np.unsignedinteger[Any]] = case.truth.labels.values
+        return labels
+    import cc3d
+
+    numbers: NDArray[np.unsignedinteger[Any]] = cc3d.connected_components(
+        case.truth.embolus.values >= 128, connectivity=26
+    )
+    return numbers
 
 
 def _thinned(points: NDArray[np.int32], most: int) -> NDArray[np.int32]:
@@ -172,7 +195,7 @@ def _known_artery(case: Case, artery: NDArray[np.float32], embolus: NDArray[np.f
     """The artery target: exact in a painted chest; in a real one what a network is sure of, and painted clots."""
     if case.truth.arteries is None:
         return np.full_like(artery, np.nan)
-    if case.kind == "simulated":
+    if case.kind in ("simulated", "procedural"):
         return artery
     low, high = SURE
     sure = np.where(artery >= high, 1.0, np.where(artery <= low, 0.0, np.nan))

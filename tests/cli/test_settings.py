@@ -20,6 +20,7 @@ from cascade.core.errors import InputError, UsageError
 from cascade.core.windows import Window
 from cascade.simulation.config import SimulationSettings
 from cascade.training.classifier import LungFilterTraining, SiameseTraining
+from cascade.training.coarse_stage import CoarseTraining
 from cascade.training.detector import LungDetectorTraining
 from cascade.training.losses import SEGMENTATION, LossConfig
 from cascade.training.plan import Plan
@@ -196,7 +197,14 @@ def test_words_that_cannot_be_read_are_answered_in_one_sentence(words: list[str]
     assert "\n" not in str(caught.value)
 
 
-ALL = [SegmenterTraining(), LungFilterTraining(), SiameseTraining(), LungDetectorTraining(), SimulationSettings()]
+ALL = [
+    SegmenterTraining(),
+    CoarseTraining(),
+    LungFilterTraining(),
+    SiameseTraining(),
+    LungDetectorTraining(),
+    SimulationSettings(),
+]
 
 
 def groups(settings: Any) -> Iterator[Any]:

@@ -15,8 +15,10 @@ from cascade.cli.main import main
 from cascade.cli.train.main import main as train
 from cascade.core.grid import Grid
 from cascade.core.study import Study
+from cascade.datasets import open_cases
 from cascade.metrics.score import score
 from cascade.reading import read
+from cascade.training.packed import is_packed, packed
 from cascade.writing import load_findings, write_dicom, write_nifti
 from cascade.writing.volume import write_volume
 from tests.cli.conftest import SMALL
@@ -130,6 +132,41 @@ def test_clots_are_painted_into_a_scan_that_is_one_file(scan: tuple[Path, Path],
     told = json.loads((out / "seed-00000" / "truth" / "exam.json").read_text())["lesions"]
     assert sum(row["volume_mm3"] for row in told) == pytest.approx(clots.sum() * after.grid.voxel_mm3, rel=1e-3)
     assert after.hu[clots].mean() < before.hu[clots].mean() - 100
+
+
+def test_packed_studies_are_the_same_studies_packed(simulated: Path, tmp_path: Path):
+    out = tmp_path / "packed"
+    command = ["simulate", "-o", str(out), "--seed", "5", "--emboli", "2", "--form", "packed", *SMALL]
+    assert main(command) == 0
+    assert {path.name for path in out.iterdir()} == {"index.csv", "seed-00005.case"}
+    (case,), (whole,) = open_cases(out), open_cases(simulated)
+    assert is_packed(out / "seed-00005.case", 2.0)
+    assert (case.name, case.patient, case.kind) == (whole.name, whole.patient, whole.kind)
+    theirs = packed(whole)
+    assert case.study.grid.shape == theirs.study.grid.shape
+    assert np.abs(case.study.hu - theirs.study.hu).max() <= 1
+    for ours, other in ((case.truth.embolus, theirs.truth.embolus), (case.truth.arteries, theirs.truth.arteries)):
+        assert ours is not None
+        assert other is not None
+        assert np.abs(ours.values.astype(int) - other.values).max() <= 1
+    assert case.truth.labels is not None
+    assert theirs.truth.labels is not None
+    assert np.array_equal(case.truth.labels.values, theirs.truth.labels.values)
+    assert case.truth.exam is not None
+    assert case.truth.exam.decision == "positive"
+    assert (out / "seed-00005.case").stat().st_size < 30e6
+    assert main([*command, "--workers", "2"]) == 0, "what the command wrote is replaced"
+
+
+def test_a_painted_scan_is_packed_as_its_patient(scan: tuple[Path, Path], tmp_path: Path):
+    ct, arteries = scan
+    out = tmp_path / "set"
+    onto = ["--paint-into", str(ct), "--arteries", str(arteries), "--format", "packed"]
+    assert main(["simulate", "-o", str(out), *onto]) == 0
+    (case,) = open_cases(out)
+    assert case.kind == "hybrid"
+    assert not case.patient.startswith("onto-")
+    assert case.truth.mask().any()
 
 
 def test_outlines_beside_a_scan_are_never_passed_over(

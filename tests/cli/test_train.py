@@ -20,6 +20,7 @@ from cascade.training import precision
 from cascade.training.classifier import TRAININGS
 from cascade.training.detector import LungDetectorTraining
 from detectors.training import DetectorTraining
+from segmenters import coarse
 from tests.training.test_segmenter_training import a_case
 
 
@@ -35,6 +36,9 @@ def data(tmp_path: Path) -> Path:
     ("arguments", "sentence"),
     [
         (["segmenter", "--net", "attention_resunett"], "did you mean 'attention_resunet'"),
+        (["segmenter", "--stage", "coarse", "--net", "attention_resunet"], "did you mean 'attention_resunet_3d'"),
+        (["segmenter", "--stage", "coarse", "crops.size=[50,48,48]"], "does not take samples of 2 x 50 x 48 x 48"),
+        (["segmenter", "--stage", "emblus"], "did you mean 'embolus'"),
         (["segmenter", "--dataset", "simulatd"], "did you mean 'simulated'"),
         (["classifier", "--stage", "lung-filtre"], "did you mean 'lung_filter'"),
         (["classifier", "--net", "efficentnet"], "did you mean 'efficientnet'"),
@@ -177,7 +181,9 @@ def test_a_line_an_evaluation_is_said_where_no_terminal_looks(
 
 
 @pytest.mark.parametrize(
-    ("command", "package"), [("segmenter", segmenters), ("classifier", classifiers)], ids=["segmenter", "classifier"]
+    ("command", "package"),
+    [("segmenter", segmenters), ("segmenter", coarse), ("classifier", classifiers)],
+    ids=["embolus", "coarse", "classifier"],
 )
 def test_the_help_of_a_training_names_every_network(
     command: str, package: ModuleType, capsys: pytest.CaptureFixture[str]

@@ -32,6 +32,10 @@ from cascade.training.start import seeded
 PLAN = Plan(steps=12, batch=3, learning_rate=1e-2, ema=0.5, evaluate_every=6, workers=0)
 
 
+AT_ONCE = 1e-9
+"""Minutes that are over before the first step is done."""
+
+
 class Squares:
     """Bright squares, to be marked."""
 
@@ -374,3 +378,27 @@ def test_a_row_that_was_half_written_is_written_again(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", {}, resume=True)
     fit(network(), Squares(), bce, plan, run)
     assert told(tmp_path / "run") == before
+
+
+def test_the_clock_of_a_training_that_goes_on_begins_anew_at_each_start(tmp_path: Path) -> None:
+    plan = replace(PLAN, schedule="constant", precision="fp32", look_every=1)
+    whole = trained(tmp_path / "whole", replace(plan, steps=3, warm_up=0.0))
+    by_clock = replace(plan, minutes=AT_ONCE, warm_up=0.0)
+    seeded(plan)
+    parts = fit(network(), Squares(), bce, by_clock, Run(tmp_path / "parts", {"plan": by_clock}))
+    for done in (2, 3):
+        run = Run(tmp_path / "parts", {}, resume=True)
+        parts = fit(network(), Squares(), bce, by_clock, run)
+        assert len(rows(tmp_path / "parts")) == done
+    assert all(torch.equal(value, parts.state_dict()[name]) for name, value in whole.items())
+
+
+def test_the_clock_of_a_training_with_an_end_counts_all_starts_together(tmp_path: Path) -> None:
+    plan = replace(PLAN, minutes=AT_ONCE)
+    trained(tmp_path / "run", plan)
+    assert len(rows(tmp_path / "run")) == 1
+    assert plan.done(0, 1.0) == 1.0
+    assert plan.is_over(1.0, 0.0)
+    assert not replace(plan, schedule="constant").is_over(1.0, 0.0)
+    assert replace(plan, schedule="constant").done(3, 1.0) == 3 / 12, "rates follow the steps alone"
+    assert not replace(plan, minutes=0.0).is_over(1e9, 1e9)

@@ -13,16 +13,21 @@ from cascade.cli.train.segmenter import Segmenter
 from cascade.core.errors import UsageError
 from cascade.training.arguments import run_arguments
 from cascade.training.classifier import ClassifierTraining, LungFilterTraining, SiameseTraining
+from cascade.training.coarse_stage import CoarseTraining
 from cascade.training.crops import CropConfig
 from cascade.training.detector import LungDetectorTraining
 from cascade.training.losses import LossConfig
 from cascade.training.plan import Plan
 from cascade.training.run import Run
+from cascade.training.segmentation import TRAININGS as SEGMENTATIONS
 from cascade.training.segmenter import SegmenterTraining
 from cascade.training.start import refuse_others
+from cascade.training.volume_change import VolumeChange
+from cascade.training.volumes import VolumeCrops
 from classifiers.lung_filter import LungFilterConfig
 from detectors.pictures import Looks
 from detectors.training import DetectorTraining
+from segmenters.coarse import CoarseConfig
 
 
 def stopped(folder: Path, settings: object = SegmenterTraining(net="tiny_attention_resunet")) -> Path:
@@ -42,11 +47,23 @@ UNUSUAL = {
         crops=CropConfig(size=(64, 96), shares={"real": 1.0}),
         dataset="stored",
     ),
+    "coarse": CoarseTraining(
+        arguments={"widths": [8, 16]},
+        start=Path("/weights.safetensors"),
+        assume_negative=True,
+        stage=CoarseConfig(step_mm=3.0),
+        crops=VolumeCrops(size=(16, 24, 32), kinds={"labelled": 1.0}),
+        change=VolumeChange(elastic=0.0),
+    ),
     "lung filter": LungFilterTraining(net="timm", slices_per_case=7, config=LungFilterConfig(size=64)),
     "siamese": SiameseTraining(loss=LossConfig({"symmetric": 1.0}), start=Path("/weights.safetensors"), fusion=False),
     "detector": LungDetectorTraining(training=DetectorTraining(looks=2, spread=Looks(flip=0.0))),
 }
-COMMANDS: dict[type, type[TrainingCommand]] = {SegmenterTraining: Segmenter, LungDetectorTraining: Detector}
+COMMANDS: dict[type, type[TrainingCommand]] = {
+    SegmenterTraining: Segmenter,
+    CoarseTraining: Segmenter,
+    LungDetectorTraining: Detector,
+}
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
@@ -58,6 +75,8 @@ def test_a_resumed_run_has_the_settings_and_sources_that_it_had(name: str, tmp_p
     if isinstance(command, Classifier):
         assert isinstance(settings, ClassifierTraining)
         assert command.stage_name() == settings.stage
+    if isinstance(command, Segmenter):
+        assert isinstance(settings, SEGMENTATIONS[command.stage_name()])  # type: ignore[arg-type]  # classes all
     assert command.settings(type(settings)()) == settings
 
 
@@ -157,6 +176,16 @@ def test_a_run_that_has_ended_is_not_resumed(tmp_path: Path) -> None:
     (run / "bundle" / "manifest.json").touch()
     with pytest.raises(UsageError, match="has ended"):
         Segmenter(resume=run).resumed()
+
+
+def test_a_run_whose_rate_stays_is_taken_up_again_after_its_end(tmp_path: Path) -> None:
+    run = stopped(tmp_path, SegmenterTraining(plan=Plan(steps=50, schedule="constant")))
+    (run / "bundle").mkdir()
+    (run / "bundle" / "manifest.json").touch()
+    assert Segmenter(resume=run, minutes=8.0).resumed().settings(SegmenterTraining()).plan.minutes == 8
+    (run / "checkpoints" / "best").mkdir()
+    with pytest.raises(UsageError, match=r"E_RESUME.*has done 50 steps already, plan.steps is 50; give more"):
+        Run(run, {}, resume=True).refuse_ended(50, 50)
 
 
 def test_a_run_with_a_setting_of_another_form_is_not_resumed(tmp_path: Path) -> None:

@@ -74,6 +74,14 @@ def test_clots_are_aimed_at_evenly_whatever_their_size(tmp_path: Path) -> None:
     assert 0.35 < left.mean() < 0.65
 
 
+def test_clots_that_nobody_numbered_are_aimed_at_as_well(tmp_path: Path) -> None:
+    one = case("labelled")
+    bare = replace(one, truth=replace(one.truth, labels=None))
+    drawn = sampler(tmp_path, bare, clot=1.0, artery=0.0, jitter=0.0)
+    aims = [drawn._aim("labelled", np.random.default_rng(i))[1][2] > one.study.grid.shape[2] / 2 for i in range(40)]
+    assert 8 < sum(aims) < 32, "one clot lies on either side"
+
+
 def test_cases_without_clots_are_drawn_as_often_as_asked(tmp_path: Path) -> None:
     study, truth = chest([])
     none = packed(Case("none", "two", "simulated", study, truth))
@@ -110,7 +118,7 @@ def test_arteries_of_a_real_scan_are_learned_where_they_are_sure(tmp_path: Path)
     unknown = packed(Case("real", "one", "real", *chest([])))
     unknown = replace(unknown, truth=Findings(unknown.study.grid))
     _, target = sampler(tmp_path, unknown).draw(np.random.default_rng(0))
-    assert np.isnan(target[1]).all()
+    assert np.isnan(target).all(), "neither clots nor arteries are known, and nothing is learned of them"
 
 
 def test_a_crop_may_leave_the_case(tmp_path: Path) -> None:
@@ -140,7 +148,7 @@ def test_contrast_changes_blood_and_leaves_tissue() -> None:
 
 def test_crops_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        sampler(tmp_path, case("labelled"))
+        sampler(tmp_path, case("labelled"), kinds={"simulated": 1.0})
     for wrong in ({"clot": 0.8, "artery": 0.5}, {"size": (0, 8, 8)}):
         with pytest.raises(UsageError):
             VolumeCrops(**wrong)

@@ -34,7 +34,8 @@ class Accuracy(Command):
         cascade-bench accuracy CTPA              (folders with ct/*.dcm and embolus.nii.gz)
 
     Attributes:
-        studies: Folders of simulated or labelled studies, or of plain scans, which are taken to show no embolism.
+        studies: Folders of simulated or labelled studies, or with --assume-negative of plain scans.
+        assume_negative: Plain scans, of which nobody says anything, show no embolism; it is unknown otherwise.
         seeds: Simulate these seeds as well, such as 0-19 or 3,5,8.
         frozen: YAML file of a frozen set of simulated studies.
         anatomy: Label maps to simulate on: a folder with a split.csv, or files; procedural by default.
@@ -47,6 +48,7 @@ class Accuracy(Command):
     """
 
     studies: Positional[Annotated[tuple[Path, ...], arg(metavar="[FOLDER ...]")]] = ()
+    assume_negative: bool = False
     seeds: str = ""
     frozen: Annotated[Path | None, arg(metavar="FILE")] = None
     anatomy: Annotated[Path | None, arg(metavar="FOLDER")] = None
@@ -103,7 +105,9 @@ class Accuracy(Command):
         from cascade.bench.accuracy import frozen, simulated, stored
 
         yield from stored(
-            self.studies, lambda name: say_aside(f"{name} is left out: its truth says nothing of embolism")
+            self.studies,
+            lambda name: say_aside(f"{name} is left out: its truth says nothing of embolism"),
+            self.assume_negative,
         )
         if chosen is not None and self.anatomy is not None:
             yield from frozen(chosen, self.anatomy)

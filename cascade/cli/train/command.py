@@ -149,13 +149,15 @@ class LoopCommand(TrainingCommand):
 
     Attributes:
         steps: Batches.
-        minutes: Stop the clock here; 0 for no limit.
+        minutes: Stop the clock here; 0 for no limit. Of the stage coarse they count from each start.
         start: Weights (safetensors) to begin with.
+        assume_negative: Plain scans, of which nobody says anything, show no embolism; it is unknown otherwise.
     """
 
     steps: Count = None
     minutes: Amount = None
     start: Annotated[Path | None, arg(metavar="FILE")] = None
+    assume_negative: bool = False
 
     def resumed(self) -> Self:
         """This command, with the sources of the run that is resumed; of several processes, all but the first are quiet.
@@ -181,6 +183,7 @@ class LoopCommand(TrainingCommand):
         return {
             **super().flags(),
             "start": self.start and str(self.start.resolve()),
+            "assume_negative": self.assume_negative or None,
             "plan.steps": self.steps,
             "plan.minutes": self.minutes,
             "plan.batch": self.batch_size,
@@ -210,4 +213,9 @@ def new_run(out: Path | None, name: str) -> Path:
     if out is not None:
         return out
     names = (name if i == 1 else f"{name}{i}" for i in itertools.count(1))
-    return next(folder for folder in (Path("runs") / one for one in names) if not folder.exists())
+    return next(folder for folder in (Path("runs") / one for one in names) if is_free(folder))
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a new run may take a folder: it is not there, or holds the packed cases of a start that was stopped."""
+    return not folder.exists() or (folder.is_dir() and {one.name for one in folder.iterdir()} == {"cases"})

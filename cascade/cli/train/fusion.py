@@ -27,6 +27,7 @@ class Fusion(Command):
         data: Data sets of validation exams, of patients that no network learned from.
         bundle: The bundle.
         dataset: Layout of the data sets, where it cannot be found by looking.
+        assume_negative: Plain scans, of which nobody says anything, show no embolism; it is unknown otherwise.
         out: Folder for the fitted bundle; the bundle's own by default.
         device: Where the networks run.
         runtime: What runs the networks.
@@ -34,6 +35,7 @@ class Fusion(Command):
 
     data: Folders = ()
     dataset: Name = None
+    assume_negative: bool = False
     bundle: Annotated[Path, arg(metavar="FOLDER")]
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
     device: Device = "auto"
@@ -58,6 +60,7 @@ class Fusion(Command):
                 bundle,
                 out,
                 dataset=self.dataset,
+                assume_negative=self.assume_negative,
                 device=self.device,
                 runtime=named(self.runtime),
                 progress=progress,

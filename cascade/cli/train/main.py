@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cascade.cli.program import Command, Program
+from cascade.cli.train.average import Average
 from cascade.cli.train.check import Check
 from cascade.cli.train.classifier import Classifier
 from cascade.cli.train.detector import Detector
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "classifier": Classifier,
         "segmenter": Segmenter,
         "fusion": Fusion,
+        "average": Average,
         "check": Check,
         "images": Images,
     }

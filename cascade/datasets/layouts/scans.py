@@ -1,6 +1,7 @@
 """Unlabelled real scans: a folder of DICOM files, or a folder of such folders.
 
-They are taken to show no embolism: an empty target is a working assumption, for whoever chooses the scans to check.
+Nobody says whether they show an embolism, so it is unknown. Whoever chose scans without any may say so with the option
+`assume_negative`: then all of them are taken to be free of embolism, voxel by voxel.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from cascade.reading import read
 
 @dataclass(frozen=True)
 class Options:
-    """This layout has no options."""
+    """What a plain scan does not say.
+
+    Attributes:
+        assume_negative: None of the scans shows an embolism.
+    """
+
+    assume_negative: bool = False
 
 
 def fits(folder: Path) -> bool:
@@ -30,12 +37,14 @@ def fits(folder: Path) -> bool:
 def entries(folder: Path, options: Options) -> Iterator[Entry]:
     """The cases before they are opened, in the order of their names."""
     for path in _scans(folder):
-        yield Entry(path.name, path.name, (path,), partial(_open, path))
+        yield Entry(path.name, path.name, (path,), partial(_open, path, options.assume_negative))
 
 
-def _open(path: Path) -> Case:
+def _open(path: Path, assume_negative: bool) -> Case:
     study = read(path)
-    known = replace(lungs_alone(study), embolus=no_embolus(study.grid), exam=Exam("negative"))
+    known = lungs_alone(study)
+    if assume_negative:
+        known = replace(known, embolus=no_embolus(study.grid), exam=Exam("negative", reason="assumed"))
     return Case(path.name, path.name, "real", study, known)
 
 

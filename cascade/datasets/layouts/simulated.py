@@ -32,13 +32,18 @@ def entries(folder: Path, options: Options) -> Iterator[Entry]:
     for row in rows(folder / "index.csv", ("study", "anatomy")):
         study, anatomy = folder / row["study"], row["anatomy"]
         ct = study / "ct.nii.gz" if (study / "ct.nii.gz").is_file() else study / "ct"
-        # A patient who was painted onto is the same who stands in another set as scanned.
-        patient = anatomy.removeprefix(ONTO)
-        opener = partial(_open, row["study"], patient, _kind(anatomy), ct, study / "truth")
+        patient = patient_of(anatomy)
+        opener = partial(_open, row["study"], patient, kind_of(anatomy), ct, study / "truth")
         yield Entry(row["study"], patient, (ct, study / "truth"), opener)
 
 
-def _kind(anatomy: str) -> Kind:
+def patient_of(anatomy: str) -> str:
+    """Whose anatomy it is: a patient who was painted onto is the same who stands in another set as scanned."""
+    return anatomy.removeprefix(ONTO)
+
+
+def kind_of(anatomy: str) -> Kind:
+    """The kind of a simulated study, by its column `anatomy`."""
     if anatomy.startswith("procedural"):
         return "procedural"
     return "hybrid" if anatomy.startswith(ONTO) else "simulated"
