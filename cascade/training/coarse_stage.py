@@ -127,7 +127,7 @@ def train_coarse_stage(
         write_table(out / LEARNED, with_learned(before, sides[0]))
     trained = fit(network, sampler, loss_of(settings.loss), plan, run, judge)
     figures = {name: round(value, 4) for name, value in run.figures("best").items()}
-    member = Network.of(settings.net, settings.arguments, trained, figures=figures)
+    member = Network.of(settings.net, settings.arguments, trained, (2, *settings.stage.block), figures)
     if world().is_main:
         keep(trained, out / "weights.safetensors", settings.net, member.arguments)
     bundle = base.with_stage(StageEntry("coarse", settings.stage, (*others, member)))
