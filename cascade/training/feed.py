@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cascade.runtime.torch_eager import layout
-
 Draw = Callable[[int], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """The sample of an index: its view and its target. It must not depend on what was drawn before."""
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -62,8 +60,7 @@ def feed(draw: Draw, indices: Iterable[int], batch: int, workers: int, device: t
     )
     try:
         for views, targets in loader:
-            x = views.to(device, non_blocking=True).contiguous(memory_format=layout(views.dim()))
-            yield x, targets.to(device, non_blocking=True)
+            yield views.to(device, non_blocking=True), targets.to(device, non_blocking=True)
     finally:
         cv2.setNumThreads(threads)
 

@@ -36,8 +36,8 @@ class Learner:
     def __init__(self, network: nn.Module, criterion: Loss, plan: Plan) -> None:
         here = world()
         self.criterion, self.plan, self.device = criterion, plan, here.device
-        dimensions = max((p.dim() for p in network.parameters()), default=4)
-        self.network: nn.Module = network.to(self.device, memory_format=layout(dimensions))  # type: ignore[call-overload]  # not in the stubs
+        self.layout = layout_to_learn(network, self.device)
+        self.network: nn.Module = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]  # not in the stubs
         torch.backends.cudnn.benchmark = True  # batches are of one size
         self.average: nn.Module = copy.deepcopy(self.network).eval()
         self._together = here.together(self.network)
@@ -51,7 +51,7 @@ class Learner:
 
     def step(self, step: int, rate: float, batch: Batch) -> Figures:
         """Learn from a batch at a rate; the figures stay on the device, so that nothing waits for it."""
-        x, y = batch
+        x, y = batch[0].contiguous(memory_format=self.layout), batch[1]
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         in_training(self.network, self.plan)
@@ -78,6 +78,20 @@ class Learner:
     def restore(self, tensors: Tensors) -> None:
         """Go back to what `snapshot` copied."""
         restore(tensors, self.network, self.average, self._optimizer)
+
+
+NARROW = 8
+"""A convolution of fewer output channels, over more than a point, corrupts memory when it learns in channels last on a
+processor with AVX2 alone (torch 2.14, oneDNN)."""
+
+
+def layout_to_learn(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """Channels last, which is faster, but where that is known to go wrong."""
+    convolutions = [module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd)]
+    narrow = any(one.out_channels < NARROW and max(one.kernel_size) > 1 for one in convolutions)
+    if narrow and device.type == "cpu" and not torch.cpu.get_capabilities().get("avx512_f", False):
+        return torch.contiguous_format
+    return layout(max((p.dim() for p in network.parameters()), default=4))
 
 
 def in_training(network: nn.Module, plan: Plan) -> None:
