@@ -66,7 +66,7 @@ class Simulate(Configured):
     emboli: Annotated[str, arg(metavar="COUNT")] = ""
     anatomy: Annotated[Path | None, arg(metavar="FILE|FOLDER")] = None
     split: str = ""
-    format: Annotated[Literal["dicom", "nifti", "packed"], arg(aliases=["--form"])] = "dicom"
+    format: Literal["dicom", "nifti", "packed"] = "dicom"
     paint_into: Annotated[Path | None, arg(metavar="STUDY")] = None
     arteries: Annotated[Path | None, arg(metavar="FILE")] = None
     bundle: Bundle = None

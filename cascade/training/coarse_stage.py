@@ -126,6 +126,8 @@ def train_coarse_stage(
     if world().is_main:
         write_table(out / LEARNED, with_learned(before, sides[0]))
     trained = fit(network, sampler, loss_of(settings.loss), plan, run, judge)
+    if judge is not None and world().is_main:
+        run.show(judge.examples(trained.to(world().device)))
     figures = {name: round(value, 4) for name, value in run.figures("best").items()}
     member = Network.of(settings.net, settings.arguments, trained, (2, *settings.stage.block), figures)
     if world().is_main:

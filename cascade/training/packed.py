@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,31 @@ def packed_files(found: Iterable[Entry], step_mm: float, folder: Path) -> list[P
         else prepared_file(entry, lambda case: packed(case, step_mm), settings, folder)
         for entry in found
     ]
+
+
+def pack_into(folder: Path, found: Iterable[Entry], step_mm: float) -> Iterator[Path]:
+    """Write cases packed into one folder, and yield the file of each; what is packed already stays as it is.
+
+    Args:
+        folder: The data set that they become.
+        found: The cases, of one data set or several.
+        step_mm: Distance of the lattice's points.
+
+    Raises:
+        InputError: One cannot be opened.
+        OutputError: The folder cannot be written.
+    """
+    taken: set[str] = set()
+    for entry in found:
+        case = entry.open()
+        plain = re.sub(r"[^\w.-]+", "_", case.name)
+        # A name is unique in its own data set alone.
+        name = next(one for one in (plain, *(f"{plain}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+        taken.add(name)
+        done = entry.read_as[0] == "stored" and is_packed(entry.files[0], step_mm)
+        small = replace(case if done else packed(case, step_mm), name=name)
+        small.save(folder / f"{name}{PACKED}")
+        yield folder / f"{name}{PACKED}"
 
 
 def keep_packed(folder: Path, split: str, seed: int, made: Simulated) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cascade.training.crops import CropConfig, CropEvaluator
 from cascade.training.distributed import world
 from cascade.training.finish import Say, finish
 from cascade.training.imbalance import ImbalanceConfig, sampler
+from cascade.training.imbalance.arteries import found_arteries
 from cascade.training.imbalance.lungs import cut_to_lungs
 from cascade.training.imbalance.ratio import target_ratio
 from cascade.training.loop import fit
@@ -125,7 +126,8 @@ def train_segmenter(
     refuse_shared({case.patient for case in learn}, {case.patient for case in held})
     learn, held = outlined(learn, "data", say), outlined(held, "validation", say) if held else []
     ensemble = EmbolusEnsemble(config=stage)
-    drawn = sampler(learn, ensemble, settings.crops, settings.augment, settings.imbalance)
+    arteries = found_arteries(learn, base, say) if settings.imbalance.replicate else None
+    drawn = sampler(learn, ensemble, settings.crops, settings.augment, settings.imbalance, arteries)
     plan = decided(settings.plan, say)
     counts: dict[str, float] = {"cases": len(learn), "validation_cases": len(held)}
     counts["target_ratio"] = float(np.mean([target_ratio(case) for case in learn]))

@@ -13,6 +13,7 @@ from torch import nn
 from cascade.core.findings import Field
 from cascade.datasets.case import Case
 from cascade.metrics.lesions import match
+from cascade.training.examples import Example
 from cascade.training.monitors import BINS, Evaluation, rates
 from cascade.training.scans import answer_of, net_of
 from cascade.training.volumes import clot_numbers
@@ -56,17 +57,38 @@ class VolumeEvaluator:
     """
 
     def __init__(self, files: Iterable[Path], config: CoarseConfig | None = None) -> None:
-        self.files = [path for path in files if Case.load(path).truth.embolus is not None]
+        truths = ((path, Case.load(path).truth.embolus) for path in files)
+        self._points = {path: np.count_nonzero(one.values >= HALF) for path, one in truths if one is not None}
+        self.files = list(self._points)
         self.config = config or CoarseConfig()
 
     def __call__(self, network: nn.Module) -> Evaluation:
         """`score`, the best mean Dice (over cases with emboli) of any one threshold, and that `threshold`.
 
-        At 0.5: `dice`, `clots_touched` (share), `false_positives` (mean over cases), and of all points together
-        precision, recall and F1. Where no case has an embolus the score is `false_positives`, negative.
+        At 0.5: `dice`, `clots_touched` (share), `false_positives` (mean over cases), `false_per_negative` (mean over
+        cases without emboli), and of all points together precision, recall and F1. Where no case has an embolus the
+        score is `false_positives`, negative.
         """
         stage = CoarseEnsemble({"net": net_of(network)}, self.config)
         return evaluation([seen_in(case, answer_of(stage, case).embolus) for case in map(Case.load, self.files)])
+
+    def examples(self, network: nn.Module, most: int = 4) -> list[Example]:
+        """What a network says of the slice with the most embolus, in the cases with the most of it."""
+        stage = CoarseEnsemble({"net": net_of(network)}, self.config)
+        fullest = sorted(self.files, key=lambda path: -self._points[path])[:most]
+        return [example_of(stage, Case.load(path)) for path in fullest]
+
+
+def example_of(stage: CoarseEnsemble, case: Case) -> Example:
+    """A picture of what a stage says of the slice with the most embolus in a case that knows its emboli."""
+    assert case.truth.embolus is not None, "only cases that know their emboli are judged"
+    shape, found = case.study.grid.shape, answer_of(stage, case).embolus
+    true = case.truth.embolus.full(shape)
+    z = int((true >= HALF).sum(axis=(1, 2)).argmax())
+    view = stage.preprocess(case.study.hu[z : z + 1].astype(np.float32))[0, 0]
+    answer = np.zeros(shape[1:], np.uint8) if found is None else found.full(shape)[z]
+    maps = [(one / (LEVELS - 1)).astype(np.float32) for one in (true[z], answer)]
+    return Example(f"{case.name}, slice {z}", view, *maps)
 
 
 def seen_in(case: Case, answer: Field | None) -> Seen:
@@ -89,8 +111,13 @@ def evaluation(cases: Sequence[Seen]) -> Evaluation:
     """The figures of some cases together."""
     with_emboli = [one.dice for one in cases if one.points[1].any()]
     false = float(np.mean([one.false for one in cases])) if cases else 0.0
+    negatives = [one.false for one in cases if not one.points[1].any()]
     clots = sum(one.clots for one in cases)
-    figures = {"clots_touched": sum(one.touched for one in cases) / max(clots, 1), "false_positives": false}
+    figures = {
+        "clots_touched": sum(one.touched for one in cases) / max(clots, 1),
+        "false_positives": false,
+        "false_per_negative": float(np.mean(negatives)) if negatives else 0.0,
+    }
     if with_emboli:
         mean = np.mean(with_emboli, axis=0)
         best = 1 + int(np.argmax(mean[1:]))  # from level 0 on everything is marked

@@ -68,7 +68,10 @@ def test_an_interrupted_command_exits_130():
         ("convert", "convert needs SRC and DST; see `cascade convert --help`"),
         ("simulate --seed 1.5", "--seed takes a whole number, got '1.5'; see `cascade simulate --help`"),
         ("simulate --seed", "--seed needs a value; see `cascade simulate --help`"),
-        ("simulate --format x", "--format cannot be 'x'; choose from 'dicom', 'nifti'; see `cascade simulate --help`"),
+        (
+            "simulate --format x",
+            "--format cannot be 'x'; choose from 'dicom', 'nifti', 'packed'; see `cascade simulate --help`",
+        ),
         ("demo A B", "unexpected B; nothing takes it there; see `cascade demo --help`"),
     ],
 )

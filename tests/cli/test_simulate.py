@@ -136,7 +136,7 @@ def test_clots_are_painted_into_a_scan_that_is_one_file(scan: tuple[Path, Path],
 
 def test_packed_studies_are_the_same_studies_packed(simulated: Path, tmp_path: Path):
     out = tmp_path / "packed"
-    command = ["simulate", "-o", str(out), "--seed", "5", "--emboli", "2", "--form", "packed", *SMALL]
+    command = ["simulate", "-o", str(out), "--seed", "5", "--emboli", "2", "--format", "packed", *SMALL]
     assert main(command) == 0
     assert {path.name for path in out.iterdir()} == {"index.csv", "seed-00005.case"}
     (case,), (whole,) = open_cases(out), open_cases(simulated)

@@ -93,6 +93,21 @@ def test_what_is_packed_already_is_taken_and_all_else_is_packed_onto_the_stages_
     assert {coarser.parent, also.parent} == {tmp_path / "cases"}
 
 
+def test_data_sets_are_packed_into_one_that_is_taken_as_it_is(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", raw("one"), small("two"))
+    more = data_set(tmp_path / "more", replace(raw("one"), patient="another"))
+    out = tmp_path / "packed"
+    assert main(["pack", "--data", str(data), str(more), "-o", str(out)]) == 0
+    found = list(entries(out))
+    assert [(one.name, one.patient) for one in found] == [("one-2", "another"), ("one", "one"), ("two", "two")]
+    assert packed_files(found, 2.0, tmp_path / "cases") == [one.files[0] for one in found]
+    assert Case.load(out / "one.case").truth == packed(raw("one")).truth
+    assert Case.load(out / "two.case").truth == small("two").truth
+    assert main(["pack", "--data", str(data), "-o", str(out)]) == 2
+    assert main(["pack", "--data", str(data), "-o", str(tmp_path / "far"), "--step-mm", "0"]) == 2
+    assert not (tmp_path / "far").exists()
+
+
 def test_packed_cases_are_made_once_and_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_set(tmp_path / "data", raw())
     monkeypatch.setenv(FOLDER, str(tmp_path / "cache"))
@@ -111,7 +126,8 @@ def test_the_stage_is_trained_taken_up_with_fresh_studies_and_runs(tmp_path: Pat
     assert bundle.names == ("coarse",)
     assert (tmp_path / "run" / "bundle" / "manifest.json").is_file()
     (figures,) = (entry.networks[0].figures for entry in bundle.stages)
-    assert {"score", "threshold", "clots_touched", "false_positives"} <= figures.keys()
+    assert {"score", "threshold", "clots_touched", "false_positives", "false_per_negative"} <= figures.keys()
+    assert (tmp_path / "run" / "predictions" / "0.png").is_file()
     assert read_header((tmp_path / "run" / "weights.safetensors").read_bytes())[0] == "attention_resunet_3d"
     fresh = data_set(tmp_path / "fresh", small("four"))
     more = replace(TINY, plan=replace(TINY.plan, steps=4))
@@ -168,6 +184,20 @@ def test_a_perfect_network_has_the_best_score_and_a_blind_one_none(tmp_path: Pat
     assert judge(blind.eval()).figures["score"] < 0.2
 
 
+def test_the_examples_are_slices_with_embolus_beside_their_truth(tmp_path: Path) -> None:
+    one = painted(small("one"))
+    one.save(tmp_path / "one.case")
+    replace(one, name="unknown", truth=replace(one.truth, embolus=None)).save(tmp_path / "unknown.case")
+    judge = VolumeEvaluator([tmp_path / "unknown.case", tmp_path / "one.case"], TINY.stage)
+    (example,) = judge.examples(Perfect().eval())
+    assert example.title.startswith("one, slice ")
+    assert example.truth is not None
+    assert example.answer is not None
+    assert example.truth.max() == 1
+    assert ((example.truth >= 0.5) == (example.answer >= 0.5)).all()
+    assert example.view[example.truth >= 0.5].min() > example.view[example.truth < 0.5].max()
+
+
 def test_components_that_touch_no_clot_are_false_from_forty_cubic_millimetres_on(tmp_path: Path) -> None:
     one = painted(small("one"))
     assert one.truth.embolus is not None
@@ -177,7 +207,7 @@ def test_components_that_touch_no_clot_are_false_from_forty_cubic_millimetres_on
     replace(one, truth=replace(one.truth, embolus=None)).save(tmp_path / "unknown.case")
     judge = VolumeEvaluator([tmp_path / "one.case", tmp_path / "unknown.case"], TINY.stage)
     figures = judge(Perfect().eval()).figures
-    assert figures["false_positives"] == 2.0
+    assert figures["false_positives"] == figures["false_per_negative"] == 2.0
     assert figures["score"] == -2.0
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cascade.bundle import Bundle
 from cascade.core.errors import UsageError
 from cascade.core.findings import Field, Findings
 from cascade.core.grid import Box, Grid
@@ -15,12 +16,14 @@ from cascade.datasets.case import Case
 from cascade.training.augment import AugmentConfig
 from cascade.training.crops import CropConfig, Crops
 from cascade.training.imbalance import ImbalanceConfig, sampler
+from cascade.training.imbalance.arteries import found_arteries
 from cascade.training.imbalance.lungs import cut_to_lungs
 from cascade.training.imbalance.mosaic import Mosaic
 from cascade.training.imbalance.ratio import target_ratio, weights
 from cascade.training.imbalance.replicate import Replicate
 from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 from tests.segmenters.test_embolus_stage import study_with_ball
+from tests.small_bundle import small_bundle
 
 STAGE = EmbolusEnsemble(config=EmbolusConfig(tile=(64, 64)))
 GRID = Grid.simple((12, 64, 64), (2.0, 1.25, 1.25))
@@ -65,6 +68,39 @@ def test_nothing_is_copied_where_arteries_are_not_known_or_there_is_no_embolus()
         same = Replicate(donors, STAGE, 1.0)(case, MIDDLE, hu, target, np.random.default_rng(0))
         assert same[0] is hu
         assert same[1] is target
+
+
+def test_an_embolus_is_copied_where_networks_find_an_artery_and_the_arteries_stay_unknown() -> None:
+    blind = replace(WITHOUT, truth=replace(WITHOUT.truth, arteries=None))
+    assert WITHOUT.truth.arteries is not None
+    replicate = Replicate([WITH], STAGE, 1.0, {blind: WITHOUT.truth.arteries})
+    hu, target = STAGE.crop(blind.study, MIDDLE), STAGE.target(blind.study, blind.truth, MIDDLE)
+    known = STAGE.target(WITHOUT.study, WITHOUT.truth, MIDDLE)
+    for seed in range(5):
+        changed, answer = replicate(blind, MIDDLE, hu, target, np.random.default_rng(seed))
+        theirs, sure = Replicate([WITH], STAGE, 1.0)(WITHOUT, MIDDLE, hu, known, np.random.default_rng(seed))
+        assert np.array_equal(changed, theirs)
+        assert np.array_equal(answer[0], sure[0])
+        assert answer[0].max() > 0.9
+        assert np.isnan(answer[1]).all()
+
+
+def test_whoever_has_no_arteries_and_no_network_that_finds_them_is_told_so() -> None:
+    told: list[str] = []
+    blind = replace(WITHOUT, truth=replace(WITHOUT.truth, arteries=None))
+    assert found_arteries([WITH, WITHOUT], small_bundle(), told.append) == {}
+    assert not told
+    assert found_arteries([WITH, blind], Bundle(), told.append) == {}
+    (sentence,) = told
+    assert "1 of 2 cases do not say where arteries are, so no embolus is copied into them" in sentence
+
+
+def test_the_bundles_last_stage_of_voxels_finds_arteries() -> None:
+    told: list[str] = []
+    blind = replace(WITHOUT, truth=replace(WITHOUT.truth, arteries=None))
+    found = found_arteries([WITH, blind], small_bundle("coarse", "embolus"), told.append)
+    assert list(found) == [blind]
+    assert "the bundle's stage embolus finds some" in told[0]
 
 
 class Specks:

@@ -11,6 +11,7 @@ from cascade.cli.train.classifier import Classifier
 from cascade.cli.train.detector import Detector
 from cascade.cli.train.fusion import Fusion
 from cascade.cli.train.images import Images
+from cascade.cli.train.pack import Pack
 from cascade.cli.train.segmenter import Segmenter
 
 
@@ -24,5 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "average": Average,
         "check": Check,
         "images": Images,
+        "pack": Pack,
     }
     return Program("cascade-train", "Trains the networks of a cascade, and fits its fusion.", commands)(arguments)

@@ -6,13 +6,14 @@ Copying what is rare into other places is the remedy of Kisantal et al., "Augmen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascade.anatomy.morphology import component_at
+from cascade.core.findings import Field
 from cascade.core.patch import Patch
 from cascade.datasets.case import Case
 from segmenters.embolus import ARTERY, EMBOLUS, EmbolusEnsemble
@@ -32,10 +33,17 @@ class Replicate:
         cases: With the emboli to copy from.
         stage: Cuts the samples.
         chance: Probability for a sample.
+        arteries: Where to paint in cases whose truth does not say where arteries are; no target is made of them.
     """
 
-    def __init__(self, cases: Sequence[Case], stage: EmbolusEnsemble, chance: float) -> None:
-        self._stage, self._chance = stage, chance
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        stage: EmbolusEnsemble,
+        chance: float,
+        arteries: Mapping[Case, Field] | None = None,
+    ) -> None:
+        self._stage, self._chance, self._arteries = stage, chance, arteries or {}
         self._donors = [(case, np.argwhere(case.truth.mask())) for case in cases if case.truth.embolus is not None]
         self._donors = [(case, voxels) for case, voxels in self._donors if len(voxels)]
 
@@ -47,22 +55,28 @@ class Replicate:
         They are as they were where chance says so, where no artery without embolus is known, and where there is no
         embolus to copy.
         """
-        if rng.random() >= self._chance or not self._donors or not np.isfinite(target[: ARTERY + 1]).all():
+        if rng.random() >= self._chance or not self._donors or not np.isfinite(target[EMBOLUS]).all():
             return hu, target
-        places = np.argwhere((target[ARTERY] >= 0.5) & (target[EMBOLUS] < 0.1))
+        arteries = self._coverage(self._with_arteries(case), patch, ARTERY)
+        middle = len(hu) // 2
+        # Unknown arteries are NaN, and no place.
+        places = np.argwhere((arteries[middle] >= 0.5) & (target[EMBOLUS] < 0.1))
         if not len(places):
             return hu, target
         y, x = (int(v) - PATCH // 2 for v in places[rng.integers(len(places))])
         clot, coverage = self._clot(rng)
         rows, columns = (slice(max(at, 0), min(at + PATCH, n)) for at, n in zip((y, x), patch.size, strict=True))
         inner = (slice(None), *(slice(s.start - at, s.stop - at) for s, at in ((rows, y), (columns, x))))
-        artery = self._coverage(case, patch, ARTERY)[:, rows, columns]
-        share = coverage[inner] * artery
+        share = coverage[inner] * arteries[:, rows, columns]
         hu, target = hu.copy(), target.copy()
         hu[:, rows, columns] += share * (clot[inner] - hu[:, rows, columns])
-        middle = len(hu) // 2
         target[EMBOLUS, rows, columns] = np.maximum(target[EMBOLUS, rows, columns], share[middle])
         return hu, target
+
+    def _with_arteries(self, case: Case) -> Case:
+        """The case with the arteries that were found in it, where its truth does not know them."""
+        found = self._arteries.get(case)
+        return case if found is None else replace(case, truth=replace(case.truth, arteries=found))
 
     def _clot(self, rng: np.random.Generator) -> tuple[Volume, Volume]:
         """HU and coverage `[slice, y, x]` of one clot; where blood is mixed in, HU are those of the clot's core."""
