@@ -40,6 +40,9 @@ from segmenters.embolus import EmbolusConfig, EmbolusEnsemble
 ANSWERS = 2
 """What a segmenter answers: embolus and artery."""
 
+_ALIKE = 0.05
+"""Pixels that differ from the stage's by so much of it are the stage's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterTraining:
@@ -210,8 +213,8 @@ def prepared(
 
     def prepare(case: Case) -> Case:
         near = cut_to_lungs(case) if lungs else case
-        fine = min(case.study.grid.spacing[1:]) < 0.95 * stage.pixel_mm
-        return thin(near, one_plane, stage.pixel_mm, stage.stride_mm) if fine else near
+        as_cut = all(abs(mm / stage.pixel_mm - 1) <= _ALIKE for mm in case.study.grid.spacing[1:])
+        return near if as_cut else thin(near, one_plane, stage.pixel_mm, stage.stride_mm)
 
     # One plane is cut at a time: how many a network sees, in what tiles and window, makes no other case.
     settings = {name: getattr(stage, name) for name in ("pixel_mm", "slice_mm", "stride_mm")} | {"lungs": lungs}

@@ -15,8 +15,9 @@ from torch import nn
 from cascade.bundle import Bundle, Network, StageEntry
 from cascade.core.errors import InputError, UsageError
 from cascade.core.findings import Exam, Field, Findings
+from cascade.core.grid import Grid
 from cascade.core.registry import build
-from cascade.core.study import Note
+from cascade.core.study import Note, Study
 from cascade.datasets.case import FORMAT, Case, thin
 from cascade.training.augment import AugmentConfig, Geometry, intensity
 from cascade.training.average import moving_average
@@ -26,7 +27,7 @@ from cascade.training.losses import SEGMENTATION, LossConfig, bce, loss_of, soft
 from cascade.training.plan import Plan
 from cascade.training.run import Run
 from cascade.training.schedules import schedule
-from cascade.training.segmenter import SegmenterTraining, outlined, train_segmenter
+from cascade.training.segmenter import SegmenterTraining, outlined, prepared, train_segmenter
 from cascade.training.split import refuse_shared
 from cascade.training.start import seeded, start_from
 from segmenters import NETWORKS
@@ -52,6 +53,14 @@ def test_a_case_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     assert back.truth == case.truth
     assert np.array_equal(back.study.hu, case.study.hu)
     assert (back.name, back.patient, back.kind) == (case.name, case.patient, case.kind)
+
+
+@pytest.mark.parametrize("pixel_mm", [0.8, STAGE.pixel_mm, 2.0])
+def test_a_study_of_any_pixels_is_learned_at_the_stages_own_as_it_is_run(tmp_path: Path, pixel_mm: float) -> None:
+    made = Study(np.zeros((6, 40, 40), np.int16), Grid.simple((6, 40, 40), (2.0, pixel_mm, pixel_mm)))
+    Case("one", "one", "real", made, Findings(made.grid)).save(tmp_path / "one.case")
+    (case,) = prepared([tmp_path], STAGE)
+    assert case.study.grid.spacing[1:] == pytest.approx((STAGE.pixel_mm, STAGE.pixel_mm))
 
 
 def test_a_stored_case_keeps_its_readers_labels_and_what_the_reader_remarked(tmp_path: Path) -> None:
